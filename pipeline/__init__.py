@@ -1,0 +1,1 @@
+"""The wiring: settings, topology, transport, the command line, and what runs beside the stream."""

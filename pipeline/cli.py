@@ -1,0 +1,70 @@
+"""The `headwater` command: every command on one screen, each in a file of its own, imported only when it is called."""
+
+import importlib
+import sys
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from schemas.errors import HeadwaterError
+
+# name: (module under pipeline.commands, group, what it does)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "up": ("up", "Run it", "Start the local stack: Kafka, S3, workers."),
+    "down": ("down", "Run it", "Stop the local stack; --delete removes its state."),
+    "status": ("status", "Run it", "Show each process, Kafka lag, freshness, lake version and gaps."),
+    "logs": ("logs", "Run it", "Show the last lines of a process of the local stack."),
+    "worker": ("worker", "Run it", "Run one worker: Kafka to the lake, exactly once."),
+    "simulate": ("simulate", "Feed it", "Send a made-up shop's events to Kafka or a file."),
+    "import": ("import_", "Feed it", "Send archives (NDJSON, Parquet, Avro) through Kafka, each file once for ever."),
+    "sql": ("sql", "Ask it", "Ask the lake, read-only; a shell when called bare."),
+    "views": ("views", "Ask it", "List the views with their grain, or show one."),
+    "check": ("check", "Check it", "Run queries/checks; exit 1 when one returns rows."),
+    "audit": ("audit", "Check it", "Prove that every record of Kafka is in the lake once."),
+    "dead-letters": ("dead_letters", "Check it", "List or show what did not become an event, and why."),
+    "settings": ("settings", "Check it", "Print every setting with its value and meaning."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Imports a command's module when it is called, so that no command pays for another's libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module_name, group, summary = COMMANDS[cmd_name]
+        if ctx.resilient_parsing or {"--help", "-h"} & set(sys.argv[1:2]) or len(sys.argv) == 1:
+            # The list of commands needs names and summaries only.
+            command = click.Command(cmd_name, help=summary)
+        else:
+            module = importlib.import_module(f"pipeline.commands.{module_name}")
+            command = typer.main.get_command(module.app)
+            command.name = cmd_name
+            command.help = command.help or summary
+        command.rich_help_panel = group  # type: ignore[attr-defined]
+        return command
+
+
+app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def headwater() -> None:
+    """Engagement events from Kafka to SQL, exactly once."""
+
+
+def main() -> None:
+    """Entry point: a HeadwaterError is printed as one line on standard error and ends with its exit status."""
+    try:
+        app()
+    except HeadwaterError as error:
+        click.echo(f"headwater: {error}", err=True)
+        sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Settings: read once from the environment into a frozen struct; nothing else looks at the environment.
+
+Every setting is an environment variable, `HEADWATER_` and its name in capitals. With none set, everything points at the
+local stack, whose keys `headwater up` makes at its first start and keeps in `HEADWATER_HOME/secrets.json`.
+`headwater settings` prints all of them with what is in force.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.errors import SettingError
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+def _setting(default: Any, description: str, example: str, **limits: Any) -> Any:
+    """A field whose description and example are printed by `headwater settings` and by errors."""
+    return Field(default, description=description, examples=[example], **limits)
+
+
+class Settings(BaseSettings):
+    """All settings of Headwater. Immutable; passed down, never looked up."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADWATER_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    # The place
+    home: Path = _setting(Path(".headwater"), "folder of all local state: Kafka's log, S3 files, keys, logs, spill files", ".headwater")
+    port_offset: int = _setting(0, "number added to every default port, so that several stacks run side by side", "100", ge=0, le=50000)
+    log_format: Literal["text", "json"] = _setting("text", "how log lines are written", "json")
+    log_level: Literal["debug", "info", "warning", "error"] = _setting("info", "the least severe log line that is written", "debug")
+
+    # Kafka
+    kafka: str = _setting("", "bootstrap servers, host:port with commas between; empty: the local stack", "broker-1:9092,broker-2:9092")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _setting(
+        "PLAINTEXT", "how clients speak to the brokers", "SASL_SSL"
+    )
+    kafka_security_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _setting(
+        "SCRAM-SHA-512", "SASL mechanism, used when the protocol has SASL", "SCRAM-SHA-512"
+    )
+    kafka_security_username: str = _setting("", "SASL user", "headwater")
+    kafka_security_password: SecretStr = _setting(SecretStr(""), "SASL password", "from a secret store")
+    kafka_security_ca_file: Path | None = _setting(
+        None, "PEM file of the authority that signed the brokers' certificates", "/etc/kafka/ca.pem"
+    )
+    kafka_security_cert_file: Path | None = _setting(None, "PEM file of the client's certificate", "/etc/kafka/client.pem")
+    kafka_security_key_file: Path | None = _setting(None, "PEM file of the client's key", "/etc/kafka/client.key")
+    topic_partitions: int = _setting(4, "partitions of a topic that Headwater creates", "16", ge=1, le=10000)
+    topic_replication: int = _setting(1, "replicas of a topic that Headwater creates", "3", ge=1, le=10)
+    topic_retention_hours: float = _setting(168, "how long Kafka keeps the records of a topic that Headwater creates", "168", gt=0)
+    topic_prefix: str = _setting("", "put before every topic's name, so that several pipelines share one Kafka", "staging-")
+
+    # S3
+    s3_endpoint: str = _setting(
+        "", "address of the S3 store; empty: the local stack, or with S3_REGION set, AWS itself", "https://s3.example.com"
+    )
+    s3_region: str = _setting("", "region of the S3 store; empty: us-east-1", "eu-west-1")
+    s3_bucket: str = _setting("headwater", "bucket of the lake; tables lie under lake/", "headwater")
+    s3_access_key_id: str = _setting("", "key of the writer; empty: botocore's credential chain, rotation included", "AKIA...")
+    s3_secret_access_key: SecretStr = _setting(SecretStr(""), "secret of the writer", "from a secret store")
+    s3_session_token: SecretStr = _setting(SecretStr(""), "session token of the writer", "from a secret store")
+    s3_reader_access_key_id: str = _setting("", "read-only key that `headwater sql` uses; empty: the writer's", "AKIA...")
+    s3_reader_secret_access_key: SecretStr = _setting(SecretStr(""), "secret of the reader", "from a secret store")
+
+    # The local stack
+    local_workers: int = _setting(1, "workers that `headwater up` starts", "2", ge=0, le=64)
+    local_kafka_heap_mb: int = _setting(512, "memory of the local Kafka's Java heap", "1024", ge=128)
+    local_s3_heap_mb: int = _setting(256, "memory of the local S3 server's Java heap", "512", ge=64)
+
+    # The worker
+    worker_group: str = _setting("headwater", "Kafka consumer group of the workers", "headwater")
+    worker_instance: str = _setting("", "static member id of this worker in the group; empty: a dynamic member", "worker-0")
+    worker_session_secs: float = _setting(10, "silence after which Kafka gives a worker's partitions to others", "10", ge=6, le=1800)
+    metrics_port: int = _setting(0, "port of /metrics; 0: 9464 and the port offset", "9464", ge=0, le=65535)
+    flush_secs_max: float = _setting(1.0, "age at which buffered records are written to the lake", "1.0", gt=0, le=600)
+    flush_bytes_max: int = _setting(16_000_000, "bytes of buffered records at which they are written at once", "16000000", ge=1000)
+    inflight_bytes_max: int = _setting(48_000_000, "bytes of buffered records at which consuming pauses", "48000000", ge=1000)
+    upload_secs_max: float = _setting(600, "age at which an uploaded file is read again instead of being committed", "600", gt=0, le=604800)
+    start_offset: Literal["earliest", "latest"] = _setting("earliest", "where a topic begins that the lake has never seen", "earliest")
+    gap_policy: Literal["stop", "continue"] = _setting(
+        "continue", "what a worker does after it counted records that Kafka no longer has, or a topic made anew", "stop"
+    )
+
+    # Steps
+    message_bytes_max: int = _setting(1_000_000, "size over which a message becomes a dead letter, its bytes not kept", "1000000", ge=100)
+    dedup_enabled: bool = _setting(True, "set aside what was seen before", "true")
+    dedup_window_hours: float = _setting(168, "how far back a resend is recognised, by append time", "168", gt=0, le=87600)
+    dedup_memory_bytes_max: int = _setting(
+        200_000_000, "memory for dedup keys; beyond it they lie on local disk", "200000000", ge=1_000_000
+    )
+    dedup_bytes_kept: bool = _setting(True, "a duplicate's dead letter keeps its bytes", "false")
+    late_hours: float = _setting(24, "lateness from which a landed event counts as late", "24", ge=0)
+    future_secs: float = _setting(300, "how far ahead of its append time an event must be to count as from the future", "300", ge=0)
+    enrichments: Names = _setting(
+        ("device", "user-agent", "locale", "endpoint", "campaign", "traffic"), "enrichments that are on, commas between", "device,locale"
+    )
+    internal_endpoints: Names = _setting((), "endpoint ids whose traffic is labelled internal, commas between", "qa-phone-1,qa-phone-2")
+    internal_networks: Names = _setting((), "client networks whose traffic is labelled internal, commas between", "192.0.2.0/24")
+    promoted_attributes: Names = _setting((), "attributes that get a column of their own, attribute_<name>, commas between", "plan,store")
+    redact_removed: Names = _setting((), "names whose values are removed before anything is written, commas between", "ssn")
+    redact_hashed: Names = _setting(
+        (), "names whose values are replaced by a keyed hash before anything is written, commas between", "email,phone"
+    )
+    redact_key: SecretStr = _setting(
+        SecretStr(""), "key of that hash; empty: the one in HEADWATER_HOME/secrets.json", "from a secret store"
+    )
+
+    # Asking
+    query_memory_bytes_max: int = _setting(2_000_000_000, "memory of one `headwater sql`", "2000000000", ge=50_000_000)
+    query_secs_max: float = _setting(300, "time after which a query is stopped", "300", gt=0)
+    session_gap_mins: float = _setting(30, "silence after which an endpoint's next event opens a new session", "30", gt=0)
+
+    @field_validator(
+        "enrichments", "internal_endpoints", "internal_networks", "promoted_attributes", "redact_removed", "redact_hashed", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def kafka_servers(self) -> str:
+        return self.kafka or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def kafka_port(self) -> int:
+        return 9092 + self.port_offset
+
+    @property
+    def s3_port(self) -> int:
+        return 9000 + self.port_offset
+
+    @property
+    def s3_is_local(self) -> bool:
+        return not self.s3_endpoint and not self.s3_region
+
+    @property
+    def metrics_address_port(self) -> int:
+        return self.metrics_port or 9464 + self.port_offset
+
+    @property
+    def secrets_file(self) -> Path:
+        return self.home / "secrets.json"
+
+    def local_secret(self, *names: str) -> str:
+        """A secret that the local stack made at its first start; '' when it has not been started yet."""
+        if not self.secrets_file.exists():
+            return ""
+        found = json.loads(self.secrets_file.read_text())
+        for name in names:
+            found = found.get(name, {}) if isinstance(found, dict) else {}
+        return found if isinstance(found, str) else ""
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment once.
+
+    `overrides` are settings by their lower-case name; they win over the environment (tests and command options use them).
+
+    Raises SettingError for the first setting that cannot be used.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def _explain(error: ValidationError) -> SettingError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    field = Settings.model_fields.get(name)
+    expected = first["msg"][0].lower() + first["msg"][1:]
+    if field is not None and field.examples:
+        expected = f"{field.description} ({expected}), for example {field.examples[0]}"
+    return SettingError(name.upper(), first["input"], expected)
+
+
+def python_executable() -> str:
+    """The interpreter that runs this process, for processes that are started beside it."""
+    return sys.executable

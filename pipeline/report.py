@@ -1,0 +1,51 @@
+"""What commands print: a table or a few named figures for people, the same as JSON for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; times in ISO 8601, paths and the like as text."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=_as_text))
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+    """A table for people, numbers to the right."""
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for index, name in enumerate(columns):
+        is_number = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows if row[index] is not None)
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(format_value(value) for value in row))
+    Console().print(table)
+
+
+def print_figures(figures: Mapping[str, Any], title: str = "") -> None:
+    """Named figures, one a line."""
+    table = Table(title=title or None, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column()
+    table.add_column()
+    for name, value in figures.items():
+        table.add_row(name, format_value(value))
+    Console().print(table)
+
+
+def format_value(value: Any) -> str:
+    """A value as people read it: thousands separated, nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return str(value)
+
+
+def _as_text(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,1 @@
+"""Where data leaves for another system; one system a file."""

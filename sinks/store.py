@@ -1,0 +1,102 @@
+"""The S3 store: where it is, whose key is used, and the three calls that the lake needs of it."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.config
+import botocore.session
+
+from schemas.errors import UnavailableError
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """One access key at one moment; a rotated key is another value."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+
+
+class Store:
+    """An S3 store with conditional writes.
+
+    `endpoint` '' means AWS itself. Without `access_key_id`, keys come from botocore's credential chain and rotate with it.
+    """
+
+    def __init__(
+        self, endpoint: str, region: str, bucket: str, access_key_id: str = "", secret_access_key: str = "", session_token: str = ""
+    ) -> None:
+        self.endpoint, self.region, self.bucket = endpoint, region or "us-east-1", bucket
+        self._session = botocore.session.Session()
+        if access_key_id:
+            self._session.set_credentials(access_key_id, secret_access_key, session_token or None)
+        self._client: Any = None
+
+    def credentials(self) -> Credentials:
+        """The key in force now.
+
+        Raises UnavailableError when the credential chain has none.
+        """
+        found = self._session.get_credentials()
+        if found is None:
+            raise UnavailableError(
+                "No S3 key was found: HEADWATER_S3_ACCESS_KEY_ID is not set, botocore's credential chain is empty, and the local stack "
+                "has made none; set the key, or run 'headwater up'."
+            )
+        frozen = found.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def client(self) -> Any:
+        """botocore's S3 client (thread-safe), made once. Retries of its own are few: the caller has a rule for unknown outcomes."""
+        if self._client is None:
+            self.credentials()
+            config = botocore.config.Config(
+                s3={"addressing_style": "path" if self.endpoint else "auto"},
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"max_attempts": 2, "mode": "standard"},
+                max_pool_connections=16,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            )
+            self._client = self._session.create_client("s3", region_name=self.region, endpoint_url=self.endpoint or None, config=config)
+        return self._client
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write an object; its MD5 goes along, so that a body that was torn or altered on the way is refused by the store."""
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        self.client().put_object(Bucket=self.bucket, Key=key, Body=body, ContentMD5=digest)
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def delta_options(self) -> dict[str, str]:
+        """Options for delta-rs, with the key in force now."""
+        key = self.credentials()
+        options = {
+            "AWS_ACCESS_KEY_ID": key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+            "AWS_REGION": self.region,
+            # Delta's commit is a conditional PUT (If-None-Match) of the store itself: no lock table.
+            "AWS_CONDITIONAL_PUT": "etag",
+        }
+        if key.session_token:
+            options["AWS_SESSION_TOKEN"] = key.session_token
+        if self.endpoint:
+            options["AWS_ENDPOINT_URL"] = self.endpoint
+            options["AWS_ALLOW_HTTP"] = "true" if self.endpoint.startswith("http://") else "false"
+        return options
+
+    def s3fs_options(self) -> dict[str, Any]:
+        """Keyword arguments for s3fs.S3FileSystem, with the key in force now."""
+        key = self.credentials()
+        return {
+            "key": key.access_key_id,
+            "secret": key.secret_access_key,
+            "token": key.session_token,
+            "endpoint_url": self.endpoint or None,
+            "client_kwargs": {"region_name": self.region},
+        }
