@@ -1,0 +1,72 @@
+"""The identity of an event as two 64-bit numbers, computed for a whole table at once.
+
+An event is known by (app_id, endpoint_id, event_id, event_type, event_timestamp). The first number, `ids`, is made from
+app, endpoint and id alone, so that one structure answers both "the same event?" and "the same id, used again?"; the second,
+`rests`, from all five.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+
+# Lengths stand in front, so that no two triples give the same text; a missing endpoint has length -1 and differs from ''.
+_SENDER_AND_ID = (
+    "md5_number(concat(strlen(app_id), ':', coalesce(strlen(endpoint_id), -1), ':', app_id, endpoint_id, event_id)) as sender_and_id"
+)
+
+
+@dataclass(frozen=True)
+class EventKeys:
+    """One key per row: `ids` from app, endpoint and id; `rests` from these, type and timestamp.
+
+    Events of different ids differ in 128 bits of a hash. Under one id, two timestamps of one type always differ, two types in 64 bits.
+    """
+
+    ids: U64
+    rests: U64
+
+
+def hash_events(con: duckdb.DuckDBPyConnection, table: pa.Table) -> EventKeys:
+    """Keys of the rows of `table`, which has columns app_id, endpoint_id, event_id, event_type, event_timestamp; others are ignored.
+
+    The connection must keep the order of rows, as DuckDB does unless told otherwise.
+    """
+    if not table.num_rows:
+        return EventKeys(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
+    kept = con.execute("select current_setting('preserve_insertion_order')").fetchone()
+    assert kept == (True,), "hash_events needs a DuckDB connection with preserve_insertion_order on"
+    hashed = con.from_arrow(table.select(["app_id", "endpoint_id", "event_id"])).project(_SENDER_AND_ID).to_arrow_table()
+    low, high = _halves(hashed.column("sender_and_id"))
+    times = table.column("event_timestamp").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy().view(np.uint64)
+    return EventKeys(low, _mix(_mix(high + _type_hashes(table.column("event_type"))) ^ times))
+
+
+def _halves(numbers: pa.ChunkedArray) -> tuple[U64, U64]:
+    """DuckDB's 128-bit integers leave it as Arrow decimals; their sixteen bytes are the integer's."""
+    halves = [
+        np.frombuffer(chunk.buffers()[1], dtype="<u8").reshape(-1, 2)[chunk.offset : chunk.offset + len(chunk)] for chunk in numbers.chunks
+    ]
+    pairs = np.concatenate(halves)
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+
+
+def _type_hashes(event_types: pa.ChunkedArray) -> U64:
+    """xxh3-64 of each type; a batch has few, so each is hashed once."""
+    encoded = pa.chunked_array(event_types.cast(pa.string())).combine_chunks().dictionary_encode()
+    hashes = np.array([xxhash.xxh3_64_intdigest(name.encode()) for name in encoded.dictionary.to_pylist()], dtype=np.uint64)
+    found: U64 = hashes[encoded.indices.to_numpy()]
+    return found
+
+
+def _mix(numbers: U64) -> U64:
+    """splitmix64's finalizer: one to one, so it never makes two numbers equal."""
+    mixed = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
