@@ -1,0 +1,91 @@
+"""One real stack (Kafka, S3) for all tests; topics, a bucket and a home for each test of its own."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from pipeline.config import Settings, load_settings
+from pipeline.stack.lifecycle import start_stack, stop_stack
+from pipeline.stack.ports import is_free
+from pipeline.stack.programs import environment
+from pipeline.stack.readiness import ensure_bucket
+from pipeline.stores import kafka_python_options
+from pipeline.topics import ensure_topics
+from pipeline.topology import TOPICS, topic_name
+
+RunHeadwater = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_configure() -> None:
+    """Tests say what they need; settings of the person who runs them are not theirs."""
+    for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A running stack without workers: the settings that it was started with."""
+    settings = load_settings(home=tmp_path_factory.mktemp("stack") / "home", port_offset=free_port_offset(), local_workers=0)
+    try:
+        start_stack(settings)
+        yield settings
+    finally:
+        stop_stack(settings, is_deleted=True)
+
+
+@pytest.fixture
+def settings(stack: Settings, tmp_path: Path) -> Settings:
+    """Settings of one test on that stack: a bucket, a topic prefix, a consumer group and a home (with the stack's keys) of its own."""
+    name = uuid.uuid4().hex[:12]
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(stack.secrets_file, home)
+    found = load_settings(
+        home=home, port_offset=stack.port_offset, local_workers=0, s3_bucket=f"t-{name}", topic_prefix=f"t-{name}-", worker_group=f"t-{name}"
+    )
+    ensure_bucket(found)
+    return found
+
+
+@pytest.fixture
+def topics(settings: Settings) -> Iterator[list[str]]:
+    """The names of the topics, made for this test and removed after it."""
+    yield ensure_topics(settings)
+    admin = KafkaAdminClient(**kafka_python_options(settings))
+    admin.delete_topics([topic_name(settings, topic) for topic in TOPICS])
+    admin.close()
+
+
+@pytest.fixture
+def run_headwater(settings: Settings) -> RunHeadwater:
+    """Run the `headwater` command under this test's settings: run_headwater("status", "--json")."""
+
+    def run(*arguments: str, secs_max: float = 120, **overrides: str) -> subprocess.CompletedProcess[str]:
+        return headwater(settings, *arguments, secs_max=secs_max, **overrides)
+
+    return run
+
+
+def headwater(settings: Settings, *arguments: str, secs_max: float = 120, **overrides: str) -> subprocess.CompletedProcess[str]:
+    """Run the `headwater` command; `overrides` are settings by lower-case name. Standard output and error are text."""
+    variables = os.environ | environment(settings) | {f"HEADWATER_{name.upper()}": value for name, value in overrides.items()}
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    return subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=secs_max, check=False)
+
+
+def free_port_offset() -> int:
+    """An offset at which every default port is free; below the ports that the system gives to outgoing connections."""
+    for offset in random.sample(range(1000, 20000, 20), 200):
+        settings = load_settings(port_offset=offset)
+        ports = [settings.kafka_port, settings.kafka_controller_port, settings.s3_port, *range(9464 + offset, 9468 + offset), 8080 + offset]
+        if all(is_free(port) for port in ports):
+            return offset
+    raise AssertionError("no free ports")
