@@ -1,0 +1,26 @@
+-- One row per event.
+with
+events as (
+    select
+        *,
+        -- Of an e-mail event, event_timestamp is when the message was sent, whatever the event is.
+        case when event_type like '\_email.%' escape '\' then coalesce(arrival_timestamp, event_timestamp) else event_timestamp end as occurred_at
+    from staging.events
+),
+
+limits as (
+    select
+        late_hours * 3600 * 1000 as late_ms,
+        future_secs * 1000 as future_ms
+    from settings
+)
+
+select
+    events.*,
+    -- What the endpoint did itself; the families named here happened to it.
+    coalesce(events.endpoint_id, '') <> ''
+    and not regexp_matches(events.event_type, '^_(email|sms|campaign|journey)\.', 'i') as is_activity,
+    epoch_ms(events._appended_at) - epoch_ms(events.occurred_at) > limits.late_ms as is_late,
+    epoch_ms(events.occurred_at) - epoch_ms(events._appended_at) > limits.future_ms as is_future
+from events
+cross join limits

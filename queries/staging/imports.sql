@@ -1,0 +1,2 @@
+-- One row per finished import of a file.
+select * from lake.imports
