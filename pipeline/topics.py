@@ -1,5 +1,6 @@
 """Makes the topics of the topology; one that is there is left as it is."""
 
+import contextlib
 from typing import Any
 
 from kafka.admin import KafkaAdminClient, NewTopic
@@ -53,8 +54,6 @@ def _create(admin: Any, settings: Settings, topics: list[Topic]) -> None:
         )
         for topic in topics
     ]
-    try:
+    # Somebody else may make one between our look and our call; the others are made all the same.
+    with contextlib.suppress(TopicAlreadyExistsError):
         admin.create_topics(wanted, wait_for_metadata=True)
-    except TopicAlreadyExistsError:
-        # Somebody else made one between our look and our call; the others were made.
-        pass

@@ -1,5 +1,6 @@
 """Keeps the stack's programs running: writes supervisor's configuration, starts it, and speaks to it over its socket."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -184,10 +185,8 @@ def remove_socket_folder(settings: Settings) -> None:
 
 
 def _signal(send: Any) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         send()
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _write_private(path: Path, text: str) -> None:

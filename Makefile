@@ -1,0 +1,56 @@
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+H := .venv/bin/headwater
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+UV := .venv/bin/uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
+READY := .venv/.ready
+
+.PHONY: help setup up down status demo example sql views test test-full lint check audit lock docs
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+##@ Run it
+setup: $(READY) ## Make .venv with everything that is locked; nothing to do when it is there
+demo: $(READY) ## Everything at once: stack, a month of a shop, what SQL says
+	@$(H) demo
+example: $(READY) ## 69,659 real purchases (CDNOW) through the pipeline, and what SQL says
+	@$(H) example
+up: $(READY) ## Start Kafka, S3 and a worker on this machine
+	@$(H) up
+down: $(READY) ## Stop them; their state stays
+	@$(H) down
+status: $(READY) ## Each process, Kafka lag, freshness, lake version, gaps
+	@$(H) status
+
+##@ Ask it
+sql: $(READY) ## A SQL shell over the lake
+	@$(H) sql
+views: $(READY) ## The views, each with its grain
+	@$(H) views
+
+##@ Check it
+test: $(READY) ## All tests but the long ones, on real Kafka and S3
+	$(PYTEST) -m "not full"
+test-full: $(READY) ## All tests, the long ones too
+	$(PYTEST)
+lint: $(READY) ## Style and types
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+check: $(READY) ## Run queries/checks over the lake
+	@$(H) check
+audit: $(READY) ## Prove that every record of Kafka is in the lake once
+	@$(H) audit
+
+##@ Ship it
+docs: $(READY) ## Write the reference pages anew from the code
+	@$(PY) -m pipeline.docs
+lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) deploy/local/uv.in -o deploy/local/requirements-uv.txt
+	$(PY) -m pipeline.stack.lock
+
+$(READY): requirements-dev.txt deploy/local/requirements-uv.txt pyproject.toml deploy/local/setup.sh
+	@PYTHON="$(PYTHON)" sh deploy/local/setup.sh && touch $@
