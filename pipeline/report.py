@@ -1,6 +1,7 @@
 """What commands print: a table or a few named figures for people, the same as JSON for programs."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(format_value(value) for value in row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def print_figures(figures: Mapping[str, Any], title: str = "") -> None:
@@ -31,7 +32,7 @@ def print_figures(figures: Mapping[str, Any], title: str = "") -> None:
     table.add_column()
     for name, value in figures.items():
         table.add_row(name, format_value(value))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def format_value(value: Any) -> str:

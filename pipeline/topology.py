@@ -22,6 +22,21 @@ CAMPAIGN_TRIGGERS = Topic("campaign-triggers", "events that a triggered campaign
 TOPICS = (RAW_EVENTS, ENDPOINT_UPDATES, REJECTED_EVENTS, SEGMENT_MEMBERSHIP, CAMPAIGN_TRIGGERS)
 
 
+@dataclass(frozen=True)
+class LandingStream:
+    """A topic whose records land in a table of the lake, through the agent `ingest`; what is not fit for it goes to dead_letters.
+
+    `record` names the Avro schema of its records in schemas/, `table` that of its rows.
+    """
+
+    topic: Topic
+    record: str
+    table: str
+
+
+LANDING_STREAMS = (LandingStream(RAW_EVENTS, record="stream_record", table="events"),)
+
+
 def topic_name(settings: Settings, topic: Topic) -> str:
     """The topic's name in this Kafka."""
     return settings.topic_prefix + topic.name

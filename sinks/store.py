@@ -70,6 +70,11 @@ class Store:
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         self.client().put_object(Bucket=self.bucket, Key=key, Body=body, ContentMD5=digest)
 
+    def get(self, key: str) -> bytes:
+        """Read an object whole."""
+        body: bytes = self.client().get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return body
+
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
 

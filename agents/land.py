@@ -1,0 +1,366 @@
+"""The step `land`: contiguous ranges of a topic become rows of the lake, each record in exactly one table, once.
+
+The truth is the lake, not Kafka's committed offsets. Every commit carries, for each partition, application transactions
+whose ids start with `<table>/<topic id>/<partition>`:
+
+    <no suffix>   next offset wanted                      /owner     fencing token of the worker that may commit
+    /records      records landed since the first          /holes     offsets that held no record (markers, compaction)
+    /first        first offset wanted                     /gaps      how often records were gone before they were read
+    /gap/<n>/start, /gap/<n>/end                          which
+    (`<table>/<topic id>/partition_count`: how many partitions the topic had when it was first seen)
+
+A worker that is assigned a partition takes it over first: it raises the owner token in `events` and in `dead_letters`. From
+then on a commit of the worker before it is refused by Delta itself, because both carry the same transaction id; and when
+that worker looks again, the token is not its own. So a zombie loses without lease, lock or clock.
+
+A flush commits `dead_letters` first, then `events`. Kept records of `dead_letters` from the wanted offset on stay dead for
+ever ("held"); everything else is judged afresh. So a crash between the two commits never puts a record into both tables or
+into neither, even with other code or settings after it.
+
+Generators yield a step's name before each effect. The worker runs them through; a test stops, kills or interleaves there.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinks.lake import CommitRefusedError, Upload
+
+Steps = Generator[str, None, None]
+
+
+class Table(Protocol):
+    """What landing needs of a lake table; sinks.lake.LakeTable is the real one."""
+
+    name: str
+
+    def refresh(self) -> None: ...
+    def committed(self, app_id: str) -> int | None: ...
+    def upload(self, rows: pa.Table) -> list[Upload]: ...
+    def commit(self, uploads: Sequence[Upload], transactions: Mapping[str, int], note: Mapping[str, Any] | None = None) -> None: ...
+
+
+class DeadLetterTable(Table, Protocol):
+    def held_offsets(self, topic_id: str, partition: int, start: int) -> frozenset[int]: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """A partition of a topic, as the lake knows it."""
+
+    topic_id: str
+    partition: int
+
+    def app_id(self, table: str, suffix: str = "") -> str:
+        return f"{table}/{self.topic_id}/{self.partition}{suffix}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A partition to take over: where Kafka's log of it begins and ends, and how many partitions its topic has."""
+
+    position: Position
+    earliest: int
+    latest: int
+    partition_count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Consumed records of a partition: offsets [start, end), of which `record_count` were records; the others are holes."""
+
+    position: Position
+    start: int
+    end: int
+    record_count: int
+
+    @property
+    def hole_count(self) -> int:
+        return self.end - self.start - self.record_count
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What the steps made of some ranges: rows for both tables, and how many records of each partition were held already."""
+
+    events: pa.Table
+    dead: pa.Table
+    held_count: int = 0
+
+
+@dataclasses.dataclass
+class Owned:
+    """What this worker knows of a partition that it took over."""
+
+    token: int
+    wanted: int
+    records: int
+    holes: int
+    held: frozenset[int] | None
+    """Offsets from `wanted` on that `dead_letters` holds; None when a commit there had an unknown outcome."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """Offsets [start, end) that Kafka no longer had when they were wanted."""
+
+    position: Position
+    start: int
+    end: int
+
+
+class LostTailError(Exception):
+    """The wanted offset lies beyond the end of Kafka's log: records that landed are gone from Kafka, their offsets will be given again."""
+
+    def __init__(self, position: Position, wanted: int, latest: int) -> None:
+        self.position = position
+        super().__init__(
+            f"Partition {position.partition} of topic id {position.topic_id} ends at offset {latest}, and the lake has landed up to {wanted}: "
+            "Kafka lost the end of its log, and new records would take offsets that have landed. Stop the producers, make a new topic, and go on there."
+        )
+
+
+class UnbalancedError(AssertionError):
+    """Good, dead and held records do not add up to what was consumed: a step lost or doubled a record. Nothing was committed."""
+
+
+Judge = Callable[[Sequence[Range], Mapping[Position, frozenset[int]]], Judged]
+Clock = Callable[[], float]
+
+
+class Landing:
+    """Lands the ranges of one landing stream in `events` and `dead_letters`. Runs in one thread.
+
+    `start_offset` is where a topic begins that the lake has never seen; `clock` is monotonic, seconds.
+    """
+
+    def __init__(
+        self,
+        events: Table,
+        dead_letters: DeadLetterTable,
+        start_offset: Literal["earliest", "latest"],
+        upload_secs_max: float,
+        clock: Clock,
+    ) -> None:
+        self.events, self.dead_letters = events, dead_letters
+        self.start_offset, self.upload_secs_max, self.clock = start_offset, upload_secs_max, clock
+        self.owned: dict[Position, Owned] = {}
+        self.gaps: list[Gap] = []
+
+    def take_over(self, candidates: Sequence[Candidate]) -> Steps:
+        """Become the one worker that may commit these partitions; afterwards `owned` has each with the offset to read from.
+
+        A topic that the lake has never seen starts as `start_offset` says, a partition added to a known topic at its beginning;
+        that start is committed before the first poll. Records that Kafka no longer has are a gap: counted, its offsets kept in the table, and added to `gaps`.
+
+        Raises LostTailError when a wanted offset lies beyond the end of Kafka's log.
+        """
+        taken: dict[Position, Owned] = {}
+        while True:
+            yield "before take-over"
+            self.events.refresh()
+            self.dead_letters.refresh()
+            transactions: dict[str, int] = {}
+            taken, gaps = {}, []
+            for candidate in candidates:
+                gap = self._plan_take_over(candidate, taken, transactions)
+                gaps += [gap] if gap else []
+            try:
+                self.events.commit([], transactions, {"taken_over": [dataclasses.asdict(candidate.position) for candidate in candidates]})
+                break
+            except CommitRefusedError:
+                continue
+        self.gaps += gaps
+        yield "after take-over of events"
+        while True:
+            self.dead_letters.refresh()
+            tokens = {position.app_id(self.dead_letters.name, "/owner"): owned.token for position, owned in taken.items()}
+            # A token that is higher already is that of somebody who took over after us; our first flush will find out.
+            tokens = {app_id: token for app_id, token in tokens.items() if token > (self.dead_letters.committed(app_id) or 0)}
+            if not tokens:
+                break
+            try:
+                self.dead_letters.commit([], tokens)
+                break
+            except CommitRefusedError:
+                continue
+        self.dead_letters.refresh()
+        self.events.refresh()
+        for position, owned in taken.items():
+            owned.held = self.dead_letters.held_offsets(position.topic_id, position.partition, owned.wanted)
+        self.owned.update(taken)
+        yield "after take-over"
+
+    def release(self, positions: Iterable[Position]) -> None:
+        """Forget partitions that were revoked."""
+        for position in positions:
+            self.owned.pop(position, None)
+
+    def flush(self, ranges: Sequence[Range], judge: Judge, fenced: list[Range], landed: list[Range]) -> Steps:
+        """Land ranges, all partitions in one commit. Each ends in `landed` or, when another worker owns it by now, in `fenced`.
+
+        `judge` must be pure: it is called again for what remains after a conflict. Errors of the store go to the caller, who
+        calls again: what was committed by then is found out from the table.
+
+        Raises UnbalancedError when the steps lost or doubled a record.
+        """
+        pending = list(ranges)
+        while pending:
+            pending = yield from self._settle(pending, fenced, landed)
+            if not pending:
+                return
+            judged = judge(pending, {one.position: self._held(one.position) for one in pending})
+            check_balance(pending, judged)
+            if (yield from self._commit_dead_letters(pending, judged.dead)):
+                yield from self._commit_events(pending, judged.events)
+
+    def _settle(self, pending: Sequence[Range], fenced: list[Range], landed: list[Range]) -> Generator[str, None, list[Range]]:
+        """Look at the table: which ranges are in, which are lost to another worker, which remain."""
+        yield "before look"
+        self.events.refresh()
+        remaining = []
+        for one in pending:
+            owned = self.owned.get(one.position)
+            wanted = self.events.committed(one.position.app_id(self.events.name))
+            token = self.events.committed(one.position.app_id(self.events.name, "/owner"))
+            if owned is None or token != owned.token:
+                self.owned.pop(one.position, None)
+                fenced.append(one)
+            elif wanted == one.end:
+                self._advance(one, owned)
+                landed.append(one)
+            elif wanted == one.start:
+                remaining.append(one)
+            else:
+                self.owned.pop(one.position, None)
+                fenced.append(one)
+        return remaining
+
+    def _commit_dead_letters(self, pending: Sequence[Range], dead: pa.Table) -> Generator[str, None, bool]:
+        """Commit dead letters; False when the ranges must be looked at and judged again.
+
+        Without rows there is nothing to commit: the token keeps a zombie out of this table as it does out of `events`.
+        """
+        if dead.num_rows == 0:
+            return True
+        yield "before dead_letters upload"
+        uploads = self.dead_letters.upload(dead)
+        yield "before dead_letters commit"
+        self.dead_letters.refresh()
+        transactions = {}
+        for one in pending:
+            token_id, wanted_id = (one.position.app_id(self.dead_letters.name, suffix) for suffix in ("/owner", ""))
+            if self.dead_letters.committed(token_id) != self.owned[one.position].token:
+                return False
+            transactions[token_id] = self.owned[one.position].token
+            transactions[wanted_id] = max(self.dead_letters.committed(wanted_id) or 0, one.end)
+        if self._is_stale(uploads):
+            return False
+        held = {one.position: self._held(one.position) | _offsets(dead, one.position) for one in pending}
+        for one in pending:
+            self.owned[one.position].held = None
+        try:
+            self.dead_letters.commit(uploads, transactions)
+        except CommitRefusedError:
+            return False
+        for one in pending:
+            self.owned[one.position].held = held[one.position]
+        yield "after dead_letters commit"
+        return True
+
+    def _held(self, position: Position) -> frozenset[int]:
+        """Offsets from the wanted one on that `dead_letters` holds; read from the table when a commit's outcome was unknown."""
+        owned = self.owned[position]
+        if owned.held is None:
+            self.dead_letters.refresh()
+            owned.held = self.dead_letters.held_offsets(position.topic_id, position.partition, owned.wanted)
+        return owned.held
+
+    def _commit_events(self, pending: Sequence[Range], events: pa.Table) -> Steps:
+        yield "before events upload"
+        uploads = self.events.upload(events)
+        yield "before events commit"
+        transactions: dict[str, int] = {}
+        for one in pending:
+            owned = self.owned[one.position]
+            transactions[one.position.app_id(self.events.name)] = one.end
+            transactions[one.position.app_id(self.events.name, "/owner")] = owned.token
+            transactions[one.position.app_id(self.events.name, "/records")] = owned.records + one.record_count
+            transactions[one.position.app_id(self.events.name, "/holes")] = owned.holes + one.hole_count
+        if self._is_stale(uploads):
+            return
+        # Refused or not: `flush` looks at the table and decides.
+        with contextlib.suppress(CommitRefusedError):
+            self.events.commit(uploads, transactions)
+        yield "after events commit"
+
+    def _is_stale(self, uploads: Collection[Upload]) -> bool:
+        """Files that lay about for long may have been swept away as orphans: they are never committed, the records are read again."""
+        return any(self.clock() - upload.uploaded_at > self.upload_secs_max for upload in uploads)
+
+    def _advance(self, one: Range, owned: Owned) -> None:
+        if owned.wanted == one.end:
+            # Advanced already: the caller came back after an error.
+            return
+        owned.wanted = one.end
+        owned.records += one.record_count
+        owned.holes += one.hole_count
+        if owned.held is not None:
+            owned.held = frozenset(offset for offset in owned.held if offset >= one.end)
+
+    def _plan_take_over(self, candidate: Candidate, taken: dict[Position, Owned], transactions: dict[str, int]) -> Gap | None:
+        """Fill in what taking this partition over commits and what it gives; the gap if records are gone."""
+        position, name = candidate.position, self.events.name
+
+        def found(suffix: str) -> int | None:
+            return self.events.committed(position.app_id(name, suffix))
+
+        wanted, gap = found(""), None
+        token = max(found("/owner") or 0, self.dead_letters.committed(position.app_id(self.dead_letters.name, "/owner")) or 0) + 1
+        transactions[position.app_id(name, "/owner")] = token
+        if wanted is None:
+            wanted = self._choose_start(candidate, transactions)
+            transactions[position.app_id(name)] = wanted
+            transactions[position.app_id(name, "/first")] = wanted
+        elif wanted > candidate.latest:
+            raise LostTailError(position, wanted, candidate.latest)
+        elif wanted < candidate.earliest:
+            gap = Gap(position, wanted, candidate.earliest)
+            number = (found("/gaps") or 0) + 1
+            transactions[position.app_id(name)] = candidate.earliest
+            transactions[position.app_id(name, "/gaps")] = number
+            transactions[position.app_id(name, f"/gap/{number}/start")] = gap.start
+            transactions[position.app_id(name, f"/gap/{number}/end")] = gap.end
+            wanted = gap.end
+        taken[position] = Owned(token, wanted, found("/records") or 0, found("/holes") or 0, frozenset())
+        return gap
+
+    def _choose_start(self, candidate: Candidate, transactions: dict[str, int]) -> int:
+        """Where a partition begins that has no row yet. How many partitions its topic had when it was first seen is kept:
+        one of these begins by the policy, one that was added later at its beginning."""
+        count_id = f"{self.events.name}/{candidate.position.topic_id}/partition_count"
+        known_count = self.events.committed(count_id)
+        if known_count is None:
+            transactions[count_id] = candidate.partition_count
+        is_added = known_count is not None and candidate.position.partition >= known_count
+        return candidate.latest if self.start_offset == "latest" and not is_added else candidate.earliest
+
+
+def _offsets(rows: pa.Table, position: Position) -> frozenset[int]:
+    is_here = pc.and_(pc.equal(rows["_partition"], position.partition), pc.equal(rows["_topic_id"], position.topic_id))
+    return frozenset(rows["_offset"].filter(is_here).to_pylist())
+
+
+def check_balance(ranges: Sequence[Range], judged: Judged) -> None:
+    """Good, dead (duplicates among them) and held must be what was consumed."""
+    consumed = sum(one.record_count for one in ranges)
+    accounted = judged.events.num_rows + judged.dead.num_rows + judged.held_count
+    if consumed != accounted:
+        raise UnbalancedError(
+            f"{consumed} records were consumed, {judged.events.num_rows} became events, {judged.dead.num_rows} dead letters, "
+            f"{judged.held_count} were dead letters already: {accounted - consumed:+} records. Nothing was committed."
+        )

@@ -1,0 +1,52 @@
+"""`headwater audit`: prove that every record of Kafka is in the lake once."""
+
+import typer
+
+from pipeline.audit import audit_lake, summarize
+from pipeline.config import load_settings
+from pipeline.report import print_figures, print_json, print_rows
+
+app = typer.Typer()
+
+_COLUMNS = (
+    "topic_id",
+    "partition",
+    "first_offset",
+    "next_offset",
+    "landed",
+    "dead",
+    "duplicate",
+    "holes",
+    "gap",
+    "lost",
+    "doubled",
+    "unbalanced",
+)
+
+
+@app.command()
+def audit(
+    as_json: bool = typer.Option(
+        False, "--json", help="Print JSON: consumed, landed, dead, duplicate, holes, gap, lost, doubled, unbalanced, is_clean, partitions."
+    ),
+) -> None:
+    """Hold what the commits counted against what the tables hold: no offset lost, none twice or in both tables, counts balance.
+
+    Exit status 1 when anything is lost, doubled or out of balance. Gaps (records that Kafka no longer had when they were wanted) are
+    named; they are Kafka's loss, not the pipeline's.
+    """
+    audits = audit_lake(load_settings())
+    summary = summarize(audits)
+    if as_json:
+        print_json(summary)
+    else:
+        print_rows(_COLUMNS, [[getattr(one, column) for column in _COLUMNS] for one in audits], title="One row per partition")
+        for one in audits:
+            for start, end in one.gaps:
+                print(f"Gap: offsets [{start}, {end}) of partition {one.partition} were gone from Kafka before they were read.")
+            if one.lost:
+                print(f"Lost: partition {one.partition} has no row for {one.lost} offsets; without a row are {one.missing}.")
+        names = ("consumed", "landed", "dead", "duplicate", "lost", "doubled", "unbalanced")
+        print_figures({name: summary[name] for name in names}, title="In all")
+        print("Every record once." if summary["is_clean"] else "Not clean: see lost, doubled, unbalanced.")
+    raise typer.Exit(0 if summary["is_clean"] else 1)

@@ -1,0 +1,39 @@
+"""Log lines: text for people, one JSON object a line on request."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+from pipeline.config import Settings
+
+# These speak of every poll or commit; what matters of it we say ourselves.
+_QUIET = ("aiokafka", "kafka", "faust", "mode", "pipeline.transport", "pipeline.worker", "botocore", "urllib3", "asyncio")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: at, level, logger, message, and error with its trace when there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_logs(settings: Settings) -> None:
+    """Send all logs to standard error in the chosen form; libraries only from warnings on."""
+    logging.Formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(settings.log_level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))

@@ -1,0 +1,104 @@
+"""Prometheus metrics of a worker, served on /metrics; every name stands in pipeline/METRICS.md."""
+
+import time
+from typing import Any
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from agents.ingest import FlushReport
+from schemas.errors import UsageError
+
+
+class WorkerMetrics:
+    """What a worker says about itself. Counters only grow; gauges are as of the last flush."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.consumed = Counter("headwater_records_consumed_total", "Records whose outcome is committed.", ["topic"], registry=registry)
+        self.holes = Counter(
+            "headwater_holes_total", "Offsets that held no record: transaction markers, compaction.", ["topic"], registry=registry
+        )
+        self.landed = Counter("headwater_events_landed_total", "Events committed to the lake.", ["topic"], registry=registry)
+        self.dead = Counter("headwater_dead_letters_total", "Dead letters committed, by reason.", ["topic", "reason"], registry=registry)
+        self.duplicates = Counter(
+            "headwater_events_duplicate_total", "Resends set aside within the dedup window.", ["topic"], registry=registry
+        )
+        self.reused = Counter(
+            "headwater_event_id_reused_total", "Events landed whose id was seen before with other content.", ["topic"], registry=registry
+        )
+        self.late = Counter(
+            "headwater_events_late_total", "Events landed later than late_hours after they happened.", ["topic"], registry=registry
+        )
+        self.future = Counter(
+            "headwater_events_future_total", "Events landed that claim to be from the future.", ["topic"], registry=registry
+        )
+        self.gap = Counter(
+            "headwater_gap_records_total", "Offsets that Kafka no longer had when they were wanted.", ["topic"], registry=registry
+        )
+        self.fenced = Counter(
+            "headwater_partitions_fenced_total", "Partitions lost to another worker in mid-flush.", ["topic"], registry=registry
+        )
+        self.flushes = Counter("headwater_flushes_total", "Flushes committed.", ["topic"], registry=registry)
+        self.failures = Counter(
+            "headwater_flush_failures_total", "Attempts to flush or to take over that failed and were tried again.", registry=registry
+        )
+        self.freshness = Gauge(
+            "headwater_freshness_seconds",
+            "Age, when it was committed, of the oldest record of the last flush.",
+            ["topic"],
+            registry=registry,
+        )
+        self.freshness_histogram = Histogram(
+            "headwater_flush_age_seconds",
+            "Age of the oldest record of each flush when it was committed.",
+            ["topic"],
+            registry=registry,
+            buckets=(0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600),
+        )
+        self.stage = Counter(
+            "headwater_stage_seconds_total", "Wall time spent in each step of the flush.", ["topic", "stage"], registry=registry
+        )
+        self.bytes_held = Gauge("headwater_inflight_bytes", "Bytes consumed and not landed yet.", ["topic"], registry=registry)
+        self.partitions = Gauge("headwater_partitions_assigned", "Partitions that this worker owns.", ["topic"], registry=registry)
+        self.dedup_window = Gauge(
+            "headwater_dedup_window_seconds",
+            "How far back the dedup windows of this worker reach; the shortest.",
+            ["topic"],
+            registry=registry,
+        )
+        self.dedup_keys = Gauge("headwater_dedup_keys", "Keys in the dedup windows of this worker.", ["topic"], registry=registry)
+        self.dedup_bytes = Gauge(
+            "headwater_dedup_memory_bytes", "Memory of the dedup windows of this worker.", ["topic"], registry=registry
+        )
+
+    def record(self, topic: str, report: FlushReport) -> None:
+        """Add one landed flush. The balance consumed == landed + dead holds over any time."""
+        self.flushes.labels(topic).inc()
+        self.consumed.labels(topic).inc(report.consumed)
+        self.holes.labels(topic).inc(report.holes)
+        self.landed.labels(topic).inc(report.events)
+        for reason, count in report.dead.items():
+            self.dead.labels(topic, reason).inc(count)
+        self.duplicates.labels(topic).inc(report.dead.get("duplicate", 0))
+        self.reused.labels(topic).inc(report.reused_ids)
+        self.late.labels(topic).inc(report.late)
+        self.future.labels(topic).inc(report.future)
+        self.fenced.labels(topic).inc(report.fenced)
+        for stage, secs in report.stage_secs.items():
+            self.stage.labels(topic, stage).inc(secs)
+        if report.oldest_appended_ms is not None:
+            age = max(0.0, time.time() - report.oldest_appended_ms / 1000)
+            self.freshness.labels(topic).set(age)
+            self.freshness_histogram.labels(topic).observe(age)
+
+
+def serve_metrics(port: int) -> Any:
+    """Serve /metrics on the loopback interface; returns (server, thread).
+
+    Raises UsageError when the port is taken.
+    """
+    try:
+        return start_http_server(port, addr="127.0.0.1")
+    except OSError as error:
+        raise UsageError(
+            f"Setting 'METRICS_PORT' is {port}, and that port is taken ({error.strerror}); name a free one, or another HEADWATER_PORT_OFFSET."
+        ) from error

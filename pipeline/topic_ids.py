@@ -1,0 +1,57 @@
+"""Kafka's id of a topic: it changes when the topic is made anew, which is how a worker notices."""
+
+import base64
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import kafka
+import kafka.errors
+
+from pipeline.config import Settings
+from pipeline.stores import kafka_python_options
+from schemas.errors import UnavailableError
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as Kafka has it now. `topic_id` is its UUID in 22 characters, as Kafka's own tools print it."""
+
+    topic_id: str
+    partition_count: int
+
+
+class TopicIds:
+    """Looks topics up, through one connection that is made again when it breaks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: Any = None
+
+    def look_up(self, topics: Collection[str]) -> dict[str, TopicState]:
+        """State of those of the topics that exist.
+
+        Raises UnavailableError when Kafka does not answer.
+        """
+        try:
+            if self._admin is None:
+                self._admin = kafka.KafkaAdminClient(**kafka_python_options(self._settings))
+            found = self._admin.describe_topics(list(topics))
+        except kafka.errors.KafkaError as error:
+            self.close()
+            raise UnavailableError(
+                f"Kafka at '{self._settings.kafka_servers}' (HEADWATER_KAFKA) does not answer ({error}); start it, or name another."
+            ) from error
+        return {
+            topic["name"]: TopicState(_encode_id(topic["topic_id"]), len(topic["partitions"])) for topic in found if not topic["error_code"]
+        }
+
+    def close(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            admin.close()
+
+
+def _encode_id(topic_id: uuid.UUID | str) -> str:
+    return base64.urlsafe_b64encode(uuid.UUID(str(topic_id)).bytes).decode().rstrip("=")

@@ -1,0 +1,272 @@
+"""Faust's Kafka transport, handing an agent one message for each poll of a partition: a Batch of raw records.
+
+Faust's own loop makes an object, a future and a dozen calls for every record, 70 to 140 us of CPU; here that is paid once
+for each poll. Agents, rebalancing, timers and the rest of Faust stay as they are. And positions come from the lake: Faust
+asks `seek_to_committed` after every rebalance where to start, and this one asks the worker's Positions.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Protocol
+
+import aiokafka.consumer.fetcher
+import aiokafka.structs
+import faust
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust.transport.consumer import ensure_TPset
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, credentials_to_aiokafka_auth, server_list
+from faust.types import TP
+
+from agents.batch import ORIGIN_HEADER, Batch
+
+# Faust logs its services under the module that defines them; what we say has a name of its own.
+log = logging.getLogger("headwater.transport")
+
+LOG_APPEND_TIME = 1
+FETCH_BYTES_MAX = 16_000_000
+PARTITION_FETCH_BYTES_MAX = 4_000_000
+
+
+class Positions(Protocol):
+    """Where the lake wants each partition to be read from."""
+
+    generation: int
+
+    async def take_over(
+        self, earliest: Mapping[TP, int], latest: Mapping[TP, int], is_current: Callable[[], bool]
+    ) -> Mapping[TP, int] | None:
+        """Become the owner of exactly these partitions; returns the offset to read each from, once it can say.
+
+        None when `is_current` said that they are not assigned to this worker any more, or when it leaves.
+        """
+
+    def is_reset_wanted(self) -> bool:
+        """True when positions must be set anew: a partition was fenced, records were skipped, the topic changed."""
+
+
+class Chunk:
+    """What one Kafka record batch holds: offsets [start, end), some of which may be holes."""
+
+    __slots__ = ("appended_ms", "end", "headers", "keys", "offsets", "start", "values")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start, self.end = start, end
+        self.values: list[bytes | None] = []
+        self.keys: list[bytes | None] = []
+        self.offsets: list[int] = []
+        self.appended_ms: list[int] = []
+        self.headers: dict[int, Any] = {}
+
+
+class ChunkedPartitionRecords(PartitionRecords):  # type: ignore[misc]
+    """aiokafka's reader of a fetched partition, yielding a Chunk for each record batch in place of an object for each record.
+
+    The position (`next_fetch_offset`) moves as there: also over control batches, aborted transactions and compacted ends.
+    """
+
+    def _unpack_records(self) -> Iterator[Chunk]:
+        while self._records.has_next():
+            record_batch = self._records.next_batch()
+            if self._check_crcs and not record_batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            chunk = Chunk(self.next_fetch_offset, max(record_batch.next_offset, self.next_fetch_offset))
+            if not self._is_skipped(record_batch):
+                _fill(chunk, record_batch)
+            self.next_fetch_offset = chunk.end
+            yield chunk
+
+    def _is_skipped(self, record_batch: Any) -> bool:
+        """Control batches always; batches of aborted transactions when only committed ones are read."""
+        if self._isolation_level == READ_COMMITTED and record_batch.producer_id is not None:
+            self._consume_aborted_up_to(record_batch.base_offset)
+            if record_batch.is_control_batch and self._contains_abort_marker(record_batch):
+                self._aborted_producers.discard(record_batch.producer_id)
+            if record_batch.is_transactional and record_batch.producer_id in self._aborted_producers:
+                return True
+        return bool(record_batch.is_control_batch)
+
+
+def _fill(chunk: Chunk, record_batch: Any) -> None:
+    start = chunk.start
+    records = [record for record in record_batch if record.offset >= start]
+    chunk.offsets = [record.offset for record in records]
+    chunk.values = [record.value for record in records]
+    chunk.keys = [record.key for record in records]
+    chunk.headers = {place: record.headers for place, record in enumerate(records) if record.headers}
+    if record_batch.timestamp_type == LOG_APPEND_TIME:
+        chunk.appended_ms = [record_batch.max_timestamp] * len(records)
+    else:
+        # A foreign topic: its producers' clocks may be ahead, and append time may not be.
+        now_ms = int(time.time() * 1000)
+        chunk.appended_ms = [min(record.timestamp, now_ms) if record.timestamp > 0 else now_ms for record in records]
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The thread that polls Kafka: one Batch for each partition and poll, positions from the lake."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._seek_lock = asyncio.Lock()
+
+    def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:
+        conf = self.app.conf
+        return aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            bootstrap_servers=server_list(transport.url, transport.default_port),
+            # Partitions stay where their dedup windows are.
+            partition_assignment_strategy=[StickyPartitionAssignor],
+            enable_auto_commit=False,
+            # aiokafka must never move a position by itself when the wanted offset is gone.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_poll_records=100_000,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            fetch_max_bytes=FETCH_BYTES_MAX,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
+            fetch_max_wait_ms=250,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
+            **credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+
+    @property
+    def positions(self) -> Positions:
+        positions: Positions = self.consumer.transport.positions
+        return positions
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every assigned partition to the offset that the lake wants; called by Faust after each rebalance."""
+        found: Mapping[TP, int] = await self.call_thread(self._seek_to_lake)
+        return found
+
+    async def _seek_to_lake(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        async with self._seek_lock:
+            while not self.should_stop:
+                assigned = consumer.assignment()
+                starts = await self._ask_lake(assigned)
+                if starts is None or consumer.assignment() != assigned:
+                    await asyncio.sleep(0.1)
+                    continue
+                for tp, offset in starts.items():
+                    consumer.seek(aiokafka.structs.TopicPartition(tp.topic, tp.partition), offset)
+                    # Faust passes over what lies before the offset that it read last.
+                    self.consumer._read_offset[tp] = offset or None
+                return starts
+        return {}
+
+    async def _ask_lake(self, assigned: Collection[Any]) -> Mapping[TP, int] | None:
+        consumer = self._ensure_consumer()
+        try:
+            earliest = await consumer.beginning_offsets(assigned)
+            latest = await consumer.end_offsets(assigned)
+        except KafkaError as error:
+            log.warning("Kafka does not say where its partitions begin and end (%r); asking again.", error)
+            await asyncio.sleep(1)
+            return None
+        return await self.positions.take_over(
+            {TP(tp.topic, tp.partition): offset for tp, offset in earliest.items()},
+            {TP(tp.topic, tp.partition): offset for tp, offset in latest.items()},
+            lambda: not self.should_stop and consumer.assignment() == assigned,
+        )
+
+    async def _fetch_records(
+        self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
+    ) -> Mapping[TP, list[Any]]:
+        if self.consumer.flow_active and self.positions.is_reset_wanted():
+            await self._seek_to_lake()
+        generation = self.positions.generation
+        try:
+            fetched = await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
+        except OffsetOutOfRangeError:
+            # Retention overtook us, or the log was cut: taking over again finds the gap and says so.
+            await self._seek_to_lake()
+            return {}
+        except NoOffsetForPartitionError:
+            # aiokafka looked for a committed offset before we had sought.
+            return {}
+        except CorruptRecordException as error:
+            log.error("Kafka sent a record batch whose checksum is wrong (%s); fetching it again.", error)
+            await self._seek_to_lake()
+            return {}
+        return {TP(tp.topic, tp.partition): [_as_record(tp, chunks, generation)] for tp, chunks in fetched.items()}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit offsets to Kafka, which are a lag gauge and nothing more: a failure is logged, never fatal."""
+        assigned = ensure_TPset(self._ensure_consumer().assignment())
+        known = {aiokafka.structs.TopicPartition(tp.topic, tp.partition): offset for tp, offset in offsets.items() if tp in assigned}
+        try:
+            if known:
+                await self._ensure_consumer().commit(known)
+        except (KafkaError, RuntimeError) as error:
+            log.warning("Offsets were not committed to Kafka (%r); lag looks greater than it is until the next commit.", error)
+            return False
+        return True
+
+
+class BatchConsumer(Consumer):  # type: ignore[misc]
+    """Faust's consumer, polling through BatchConsumerThread."""
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class BatchTransport(Transport):  # type: ignore[misc]
+    """Faust's aiokafka transport with batches; install it by `app.transport = BatchTransport(url, app, positions)`."""
+
+    Consumer = BatchConsumer
+
+    def __init__(self, url: Any, app: faust.App, positions: Positions) -> None:
+        super().__init__(url, app)
+        self.positions = positions
+        # The fetcher looks this class up by its module's name; there is no other place to say it.
+        aiokafka.consumer.fetcher.PartitionRecords = ChunkedPartitionRecords
+
+
+class BatchSchema(faust.Schema):  # type: ignore[misc]
+    """Hands a message's key and value to the agent as they are."""
+
+    def loads_key(self, app: faust.App, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None) -> Any:
+        return message.key
+
+    def loads_value(self, app: faust.App, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None) -> Any:
+        return message.value
+
+
+def _as_record(tp: Any, chunks: list[Chunk], generation: int) -> aiokafka.structs.ConsumerRecord:
+    """The chunks of one poll as one Kafka record, whose value is a Batch and whose offset is its last."""
+    batch = Batch(tp.topic, tp.partition, generation, chunks[0].start, chunks[-1].end)
+    for chunk in chunks:
+        for place, headers in chunk.headers.items():
+            for name, value in headers:
+                if name == ORIGIN_HEADER:
+                    batch.origins[len(batch.values) + place] = value.decode()
+        batch.values += chunk.values
+        batch.keys += chunk.keys
+        batch.offsets += chunk.offsets
+        batch.appended_ms += chunk.appended_ms
+    batch.value_bytes = sum(map(len, filter(None, batch.values)))
+    timestamp = batch.appended_ms[-1] if batch.appended_ms else 0
+    return aiokafka.structs.ConsumerRecord(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=batch.end - 1,
+        timestamp=timestamp,
+        timestamp_type=LOG_APPEND_TIME,
+        key=None,
+        value=batch,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=batch.value_bytes,
+        headers=(),
+    )
