@@ -1,0 +1,206 @@
+"""The step `redact`: values of chosen names are hashed or removed before anything else sees a record.
+
+It comes first, so that events, dead letters and their kept bytes hold what this step let through and nothing more. What is
+redacted, exactly, and what is not stands in agents/README.md.
+"""
+
+import functools
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import schemas.tables
+from agents.exact_json import Unreadable, parse_exactly, write_json
+from schemas.errors import UsageError
+
+# Put before a hash, so that a record that comes through a second time (a replayed dead letter) is not hashed twice.
+HASH_PREFIX = "hmac-sha256:"
+# What a text becomes that has a redacted name in it like a key, and is no JSON that could be looked into.
+UNREADABLE_TEXT = "redacted"
+_HASHED = re.compile(re.escape(HASH_PREFIX) + "[0-9a-f]{64}")
+_ESCAPE = r"\\u00[0-7]"
+_ANY_ESCAPE = r"\\u[0-9a-f]"
+# A Kafka key is app_id/endpoint_id, or app_id/event_id without an endpoint.
+_NAMES_IN_KEY = frozenset({"clientid", "endpointid", "eventid"})
+
+
+@dataclass(frozen=True)
+class RedactRules:
+    """`removed` names lose their member, the values of `hashed` names become HMAC-SHA-256 under `key`.
+
+    Names are those of JSON members at any depth; case, _ and - do not count (user_id is also UserId). endpoint_id means
+    client_id too, which is what it is called in a record.
+
+    Raises UsageError for a name that is empty or in both sets, for one that every event needs, for hashing what holds no text,
+    and for hashing without a key.
+    """
+
+    removed: frozenset[str] = frozenset()
+    hashed: frozenset[str] = frozenset()
+    key: bytes = b""
+
+    def __post_init__(self) -> None:
+        if self.hashed and not self.key:
+            raise UsageError("Names are to be hashed and there is no key; expected a secret in setting REDACT_KEY.")
+        required, not_text = _load_shape()
+        for name in sorted(self.removed | self.hashed):
+            if not fold_name(name) or any(ord(letter) < 32 for letter in name):
+                raise UsageError(f"Redacted name {name!r} is no name; expected one such as email.")
+            if fold_name(name) in required:
+                raise UsageError(f"Name '{name}' is to be redacted, and no event is valid without it; leave it out.")
+        for name in sorted(self.hashed):
+            if fold_name(name) in not_text:
+                raise UsageError(
+                    f"Name '{name}' is to be hashed and does not hold text in a record; remove it instead, or hash what is in it."
+                )
+            if fold_name(name) in _fold_all(self.removed):
+                raise UsageError(f"Name '{name}' is to be removed and to be hashed; decide on one.")
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.removed or self.hashed)
+
+    @functools.cached_property
+    def actions(self) -> Mapping[str, bool]:
+        """By folded name: whether its value is hashed (else removed)."""
+        return dict.fromkeys(_fold_all(self.removed), False) | dict.fromkeys(_fold_all(self.hashed), True)
+
+    @functools.cached_property
+    def pattern(self) -> str:
+        """Regular expression (case ignored) that is found in every text with one of the names as a key, and in few others.
+
+        A key stands between quotes, the second one escaped when the JSON lies inside text; or it is spelt with escapes.
+        """
+        names = "|".join("[_-]*" + "".join(_letter(letter) + "[_-]*" for letter in name) for name in self.actions)
+        escape = _ESCAPE if "".join(self.actions).isascii() else _ANY_ESCAPE
+        return f'"(?:{names})\\\\*"|{escape}'
+
+
+def redact_records(records: pa.Table, rules: RedactRules) -> pa.Table:
+    """Records (columns RECORDS) with their values redacted, in the same order; `value_bytes` and `_payload_hash` stay as received.
+
+    Only records that may hold one of the names are parsed. One that cannot be parsed stays as it is: `validate` keeps its size and
+    hash only while redaction is on. When endpoint ids or event ids are redacted the record's key, which holds them, becomes null.
+    """
+    if not rules.is_on or not len(records):
+        return records
+    values = records["value"].combine_chunks()
+    may_hold = pc.match_substring_regex(values, rules.pattern, ignore_case=True).fill_null(False)
+    rows = np.flatnonzero(may_hold.to_numpy(zero_copy_only=False))
+    redacted = pa.array([_redact_value(value, rules) for value in values.take(rows).to_pylist()], pa.binary())
+    records = records.set_column(
+        records.column_names.index("value"), records.schema.field("value"), pc.replace_with_mask(values, may_hold, redacted)
+    )
+    if _NAMES_IN_KEY & rules.actions.keys():
+        records = records.set_column(records.column_names.index("key"), records.schema.field("key"), pa.nulls(len(records), pa.binary()))
+    return records
+
+
+def fold_name(name: str) -> str:
+    """The name as names are compared: A to Z in lower case, without _ and -. Other alphabets count as they are."""
+    return name.translate(_FOLD)
+
+
+def hash_text(text: str, key: bytes) -> str:
+    """`hmac-sha256:` and 64 hexadecimal digits; a text that is such a hash already is returned as it is."""
+    if _HASHED.fullmatch(text):
+        return text
+    return HASH_PREFIX + hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def _redact_value(value: bytes, rules: RedactRules) -> bytes:
+    try:
+        document = parse_exactly(value)
+    except Unreadable:
+        return value
+    redacted = _redact(document, rules)
+    if isinstance(redacted, dict) and isinstance(document, dict) and isinstance(document.get("metrics"), dict):
+        # Metrics are numbers, and a hash is none: here a hashed name is removed.
+        kept = {name: number for name, number in document["metrics"].items() if fold_name(name) not in rules.actions}
+        redacted["metrics"] = _redact(kept, rules)
+    return msgspec.json.encode(redacted)
+
+
+def _redact(found: Any, rules: RedactRules) -> Any:
+    if isinstance(found, dict):
+        redacted = {}
+        for name, value in found.items():
+            is_hashed = rules.actions.get(fold_name(name))
+            if is_hashed is None:
+                redacted[name] = _redact(value, rules)
+            elif is_hashed:
+                redacted[name] = _hash(value, rules.key)
+        return redacted
+    if isinstance(found, list):
+        return [_redact(element, rules) for element in found]
+    if isinstance(found, str):
+        return _redact_text(found, rules)
+    return found
+
+
+def _redact_text(text: str, rules: RedactRules) -> str:
+    """A text that is JSON is redacted inside; anything else stays, unless a name stands in it like a key."""
+    if '"' not in text and "\\u" not in text:
+        return text
+    if not re.search(rules.pattern, text, re.IGNORECASE):
+        return text
+    try:
+        inner = parse_exactly(text.encode())
+    except Unreadable:
+        return UNREADABLE_TEXT
+    return write_json(_redact(inner, rules))
+
+
+def _hash(value: Any, key: bytes) -> Any:
+    """Lists are hashed element by element, numbers by their text as sent, objects by their JSON; null stays null."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_hash(element, key) for element in value]
+    return hash_text(value if isinstance(value, str) else write_json(value), key)
+
+
+_FOLD = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} | {ord("_"): None, ord("-"): None}
+
+
+def _fold_all(names: Iterable[str]) -> set[str]:
+    folded = {fold_name(name) for name in names}
+    return folded | {"clientid"} if "endpointid" in folded else folded
+
+
+def _letter(letter: str) -> str:
+    """A letter as it may stand in JSON; quotes and backslashes are escaped there, a slash may be."""
+    if letter in '"\\/':
+        return r"\\*" + re.escape(letter)
+    # Python folds the case of other alphabets and of few signs of theirs into ASCII; a name compares by its own letters.
+    return re.escape(letter)
+
+
+@functools.cache
+def _load_shape() -> tuple[frozenset[str], frozenset[str]]:
+    """Of the stream record, folded: names that every event needs, and names whose value is no text (objects, maps, numbers)."""
+    record = json.loads((schemas.tables.FOLDER / "stream_record.avsc").read_text())
+    required, not_text = set(), set()
+
+    def visit(fields: list[dict[str, Any]], is_needed: bool) -> None:
+        for field in fields:
+            declared = field["type"]
+            is_optional = isinstance(declared, list)
+            kind = next(part for part in declared if part != "null") if is_optional else declared
+            if is_needed and not is_optional:
+                required.add(fold_name(field["name"]))
+            if kind != "string" or field.get("json"):
+                not_text.add(fold_name(field["name"]))
+            if isinstance(kind, dict) and kind["type"] == "record":
+                visit(kind["fields"], is_needed and not is_optional)
+
+    visit(record["fields"], True)
+    return frozenset(required), frozenset(not_text)
