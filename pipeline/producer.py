@@ -1,7 +1,7 @@
 """The producer that everything of ours writes to Kafka with: acknowledged by all replicas, Java's partitioner, counted."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import confluent_kafka
@@ -12,32 +12,64 @@ from schemas.errors import UnavailableError
 
 Acknowledged = Callable[[Any, int, int], None]
 
+CONNECT_SECS_MAX = 10
+# send_many never lets the queue fill, so that records are taken in their order: no more records wait than these, and a chunk's
+# records are no larger than 4 kB on average, which is less than the queue holds in bytes (see producer_options).
+CHUNK_RECORDS = 1000
+CHUNK_BYTES_MAX = 4_000_000
+WAITING_RECORDS_MAX = 50_000
+
 
 class Producer:
     """Sends records to one topic and counts what Kafka acknowledged.
 
     `on_acknowledged(tag, partition, offset)` is called for each record once all replicas have it, from within `send`, `poll`
-    or `flush`, in the caller's thread. A record that Kafka refused for good raises UnavailableError at the next call.
+    or `flush`, in the caller's thread; without it Kafka's answers cost next to nothing. A record that Kafka refused for good
+    raises UnavailableError at the next call.
     """
 
     def __init__(self, settings: Settings, topic: str, on_acknowledged: Acknowledged | None = None, **options: Any) -> None:
         self.topic = topic
         self.sent = 0
-        self.acknowledged = 0
+        self._refused = 0
         self._servers = settings.kafka_servers
         self._on_acknowledged = on_acknowledged
         self._failure: str = ""
-        self._producer = confluent_kafka.Producer(producer_options(settings) | options)
+        only_errors = {"delivery.report.only.error": True} if on_acknowledged is None else {}
+        self._producer = confluent_kafka.Producer(producer_options(settings) | only_errors | options)
 
-    def send(self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] | None = None, tag: Any = None) -> None:
+    @property
+    def acknowledged(self) -> int:
+        """Records that all replicas have."""
+        return self.sent - self._refused - len(self._producer)
+
+    def check_topic(self) -> None:
+        """See that Kafka answers and has the topic.
+
+        Raises UnavailableError when not: a topic made by itself would lack Headwater's settings.
+        """
+        try:
+            topics = self._producer.list_topics(timeout=CONNECT_SECS_MAX).topics
+        except confluent_kafka.KafkaException as error:
+            raise UnavailableError(
+                f"Kafka at {self._servers} did not answer within {CONNECT_SECS_MAX} s ({error.args[0].str()}); expected a broker there; "
+                "start the local stack (headwater up) or set HEADWATER_KAFKA."
+            ) from None
+        if self.topic not in topics:
+            raise UnavailableError(
+                f"Kafka at {self._servers} has no topic '{self.topic}'; make it (headwater up makes all of Headwater's)."
+            )
+
+    def send(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (), tag: Any = None) -> None:
         """Queue one record; waits while the queue is full.
 
         Raises UnavailableError when a record sent earlier was refused.
         """
         self._raise_failure()
+        delivered = self._delivered(tag) if self._on_acknowledged is not None else self._take_refusal
         while True:
             try:
-                self._producer.produce(self.topic, value, key, headers=headers or [], on_delivery=self._delivered(tag))
+                self._producer.produce(self.topic, value, key, headers=list(headers), on_delivery=delivered)
                 break
             except BufferError:
                 self._producer.poll(0.1)
@@ -45,6 +77,31 @@ class Producer:
         self.sent += 1
         if self.sent % 1000 == 0:
             self._producer.poll(0)
+
+    def send_many(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        """Queue records (key, value) in their order, four times as fast as one by one; waits while many are on their way.
+
+        Only for a producer without `on_acknowledged`. Raises UnavailableError when a record sent earlier was refused.
+        """
+        assert self._on_acknowledged is None
+        for start in range(0, len(records), CHUNK_RECORDS):
+            chunk = records[start : start + CHUNK_RECORDS]
+            self._producer.poll(0)
+            while len(self._producer) > WAITING_RECORDS_MAX:
+                self._raise_failure()
+                self._producer.poll(0.01)
+            self._raise_failure()
+            if sum([len(value) for _, value in chunk]) > CHUNK_BYTES_MAX:
+                for key, value in chunk:
+                    self.send(key, value)
+                self.flush()
+                continue
+            batch = [{"key": key, "value": value} for key, value in chunk]
+            queued = self._producer.produce_batch(self.topic, batch, on_delivery=self._take_refusal)
+            self.sent += queued
+            if queued < len(batch):
+                self._failure = str(next(record["_error"] for record in batch if "_error" in record))
+                self._raise_failure()
 
     def poll(self, secs: float = 0) -> None:
         """Take acknowledgements in, waiting at most `secs` for the first."""
@@ -62,7 +119,7 @@ class Producer:
             self._raise_failure()
         if len(self._producer):
             raise UnavailableError(
-                f"Kafka at {self._servers} has not acknowledged {self.sent - self.acknowledged} of {self.sent} records of topic "
+                f"Kafka at {self._servers} has not acknowledged {len(self._producer)} of {self.sent} records of topic "
                 f"'{self.topic}' after {secs_max:g} s; see that it runs (headwater status), then send again."
             )
         self._raise_failure()
@@ -70,13 +127,16 @@ class Producer:
     def _delivered(self, tag: Any) -> Callable[[Any, Any], None]:
         def delivered(error: Any, message: Any) -> None:
             if error is not None:
-                self._failure = str(error)
-                return
-            self.acknowledged += 1
-            if self._on_acknowledged is not None:
+                self._take_refusal(error, message)
+            elif self._on_acknowledged is not None:
                 self._on_acknowledged(tag, message.partition(), message.offset())
 
         return delivered
+
+    def _take_refusal(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self._refused += 1
+            self._failure = str(error)
 
     def _raise_failure(self) -> None:
         if self._failure:

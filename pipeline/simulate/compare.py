@@ -1,0 +1,112 @@
+"""Asks SQL for what the ledger knows: each figure as expected and as found in the lake."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+def compare_ledger(ledger: Mapping[str, Any], ask: Ask) -> list[tuple[str, Any, Any]]:
+    """(figure, expected, found) for every figure of `ledger`; `ask` runs a query over the views and returns its rows.
+
+    Figures count the ledger's app alone; dead letters belong to it by their key, since most of them cannot be read.
+    """
+    app = str(ledger["app"]).replace("'", "''")
+    found = _ask_figures(ask, app) | _ask_dead_letters(ask, app) | _ask_types(ask, app) | _ask_dates(ask, app)
+    expected = _flatten({name: ledger[name] for name in COMPARED})
+    found["sent"] = found["landed"] + found["duplicates"] + sum(count for name, count in found.items() if name.startswith("dead_letters."))
+    return [(name, expected.get(name, 0), found.get(name, 0)) for name in sorted({**expected, **found}, key=_order)]
+
+
+def list_differences(compared: list[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    """The figures that are not as expected."""
+    return [(name, expected, found) for name, expected, found in compared if expected != found]
+
+
+COMPARED = [
+    "sent",
+    "landed",
+    "duplicates",
+    "dead_letters",
+    "endpoints",
+    "active_endpoints",
+    "named_users",
+    "buyers",
+    "sessions",
+    "sessions_by_gap",
+    "purchases",
+    "units",
+    "revenue",
+    "delayed_events",
+    "bot_events",
+    "event_types",
+    "dates",
+]
+
+
+def _ask_figures(ask: Ask, app: str) -> dict[str, Any]:
+    names = ("landed", "endpoints", "named_users", "delayed_events", "bot_events")
+    (events,) = ask(
+        f"""
+        select
+            count(*),
+            count(distinct endpoint_id),
+            count(distinct user_id),
+            count(*) filter (where arrival_timestamp - occurred_at > interval 24 hour),
+            count(*) filter (where traffic = 'bot')
+        from core.events
+        where app_id = '{app}'
+        """
+    )
+    (active,) = ask(f"select count(distinct endpoint_id) from core.endpoint_days where app_id = '{app}'")
+    (sessions,) = ask(f"select count(*), count(*) filter (where session_id like 'gap:%') from core.sessions where app_id = '{app}'")
+    (purchases,) = ask(
+        f"""
+        select count(*), count(distinct endpoint_id), coalesce(sum(quantity), 0)::bigint, coalesce(round(sum(revenue), 2), 0.0)
+        from core.purchases
+        where app_id = '{app}'
+        """
+    )
+    return {
+        **dict(zip(names, events, strict=True)),
+        "active_endpoints": active[0],
+        "sessions": sessions[0],
+        "sessions_by_gap": sessions[1],
+        **dict(zip(("purchases", "buyers", "units", "revenue"), purchases, strict=True)),
+    }
+
+
+def _ask_dead_letters(ask: Ask, app: str) -> dict[str, Any]:
+    prefix = f"{app}/".lower()
+    rows = ask(f"select reason, count(*) from staging.dead_letters where starts_with(key::varchar, '{prefix}') group by reason")
+    counts = {reason: count for reason, count in rows}
+    duplicates = counts.pop("duplicate", 0)
+    return {"duplicates": duplicates, **{f"dead_letters.{reason}": count for reason, count in counts.items()}}
+
+
+def _ask_types(ask: Ask, app: str) -> dict[str, Any]:
+    rows = ask(f"select event_type, count(*) from core.events where app_id = '{app}' group by event_type")
+    return {f"event_types.{event_type}": count for event_type, count in rows}
+
+
+def _ask_dates(ask: Ask, app: str) -> dict[str, Any]:
+    asked = {
+        "events": f"select event_timestamp::date::varchar, count(*) from core.events where app_id = '{app}' group by 1",
+        "active_endpoints": f"select activity_date::varchar, count(*) from core.endpoint_days where app_id = '{app}' group by 1",
+        "named_users": f"select event_timestamp::date::varchar, count(distinct user_id) from core.events where app_id = '{app}' group by 1",
+        "sessions": f"select session_date::varchar, count(*) from core.sessions where app_id = '{app}' group by 1",
+        "purchases": f"select purchase_date::varchar, count(*) from core.purchases where app_id = '{app}' group by 1",
+        "revenue": f"select purchase_date::varchar, round(sum(revenue), 2) from core.purchases where app_id = '{app}' group by 1",
+    }
+    return {f"dates.{day}.{name}": value for name, sql in asked.items() for day, value in ask(sql)}
+
+
+def _flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in figures.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _order(name: str) -> tuple[int, str]:
+    return COMPARED.index(name.split(".", maxsplit=1)[0]), name

@@ -1,0 +1,155 @@
+"""The true answers: what was sent, what should become of it, and what SQL should say of it, counted while sending.
+
+The definitions are those of queries/README.md, in plain Python; nothing here is shared with the pipeline that is held to it.
+"""
+
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.simulate.plan import DAY, MINUTE, Plan
+from pipeline.simulate.records import DUPLICATE, LANDED, Message
+
+SESSION_GAP = 30 * MINUTE
+PASSIVE = ("_email.", "_sms.", "_campaign.", "_journey.")
+
+
+class Ledger:
+    """Counts messages as they are sent; `report` gives all figures."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._outcomes: Counter[str] = Counter()
+        self._bytes = 0
+        self._types: Counter[str] = Counter()
+        self._events: Counter[int] = Counter()
+        self._endpoints: set[str] = set()
+        self._active: defaultdict[int, set[str]] = defaultdict(set)
+        self._users: defaultdict[int, set[str]] = defaultdict(set)
+        self._started: dict[tuple[str, str], int] = {}
+        self._times: defaultdict[str, list[int]] = defaultdict(list)
+        self._with_sessions: set[str] = set()
+        self._purchases: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._buyers: set[str] = set()
+        self._delayed = 0
+        self._bot_events = 0
+        self._is_activity: dict[str, bool] = {}
+
+    def add(self, messages: list[Message]) -> None:
+        """Count messages that were sent."""
+        self._outcomes.update([message.outcome for message in messages])
+        self._bytes += sum([len(message.value) for message in messages])
+        landed = [message for message in messages if message.outcome == LANDED]
+        self._types.update([message.event_type for message in landed])
+        for message in landed:
+            self._add_landed(message)
+
+    def _add_landed(self, message: Message) -> None:
+        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot = message
+        day = event_ms // DAY
+        self._events[day] += 1
+        self._endpoints.add(endpoint_id)
+        is_activity = self._is_activity.get(event_type)
+        if is_activity is None:
+            is_activity = self._is_activity[event_type] = not event_type.lower().startswith(PASSIVE)
+        if is_activity:
+            self._active[day].add(endpoint_id)
+            if session_id is None:
+                self._times[endpoint_id].append(event_ms)
+            else:
+                self._with_sessions.add(endpoint_id)
+                started = self._started.get((endpoint_id, session_id))
+                if started is None or event_ms < started:
+                    self._started[endpoint_id, session_id] = event_ms
+        if user_id is not None:
+            self._users[day].add(user_id)
+        if purchase is not None:
+            cents, quantity = purchase
+            bought = self._purchases[day]
+            bought[0] += 1
+            bought[1] += quantity
+            bought[2] += cents * quantity
+            self._buyers.add(endpoint_id)
+        if arrival_ms - event_ms > DAY and not event_type.startswith("_email."):
+            self._delayed += 1
+        self._bot_events += is_bot
+
+    def report(self) -> dict[str, Any]:
+        """All figures, by the keys that `LEDGER_KEYS` explains."""
+        opened_by_gap = [at for times in self._times.values() for at in _open_sessions(times)]
+        # An endpoint that sends session ids only now and then would need rule 2 of queries/README.md; nobody here does.
+        assert not self._with_sessions & self._times.keys()
+        sessions = Counter(at // DAY for at in (*self._started.values(), *opened_by_gap))
+        purchases = [sum(column) for column in zip(*self._purchases.values(), strict=True)] or [0, 0, 0]
+        dead = {reason: count for reason, count in sorted(self._outcomes.items()) if reason not in (LANDED, DUPLICATE)}
+        plan = self._plan
+        return {
+            "app": plan.app,
+            "seed": plan.seed,
+            "users": plan.users,
+            "dirty": plan.dirty,
+            "sent": self._outcomes.total(),
+            "bytes": self._bytes,
+            "landed": self._outcomes[LANDED],
+            "duplicates": self._outcomes[DUPLICATE],
+            "dead_letters": dead,
+            "event_types": dict(sorted(self._types.items())),
+            "endpoints": len(self._endpoints),
+            "active_endpoints": len(set().union(*self._active.values())),
+            "named_users": len(set().union(*self._users.values())),
+            "buyers": len(self._buyers),
+            "sessions": sessions.total(),
+            "sessions_by_gap": len(opened_by_gap),
+            "purchases": purchases[0],
+            "units": purchases[1],
+            "revenue": purchases[2] / 100,
+            "delayed_events": self._delayed,
+            "bot_events": self._bot_events,
+            "dates": {
+                _date(day): {
+                    "events": self._events[day],
+                    "active_endpoints": len(self._active.get(day, ())),
+                    "named_users": len(self._users.get(day, ())),
+                    "sessions": sessions[day],
+                    "purchases": self._purchases[day][0],
+                    "revenue": self._purchases[day][2] / 100,
+                }
+                for day in sorted(self._events)
+            },
+        }
+
+
+LEDGER_KEYS = {
+    "app": "the app; figures of the lake are compared for this app alone",
+    "seed": "seed of the run",
+    "users": "people of the shop",
+    "dirty": "share of messages that something happened to",
+    "sent": "records sent: landed, duplicates and dead letters",
+    "bytes": "size of their values",
+    "landed": "records that become events",
+    "duplicates": "records that repeat an earlier one in app, endpoint, event id, type and timestamp",
+    "dead_letters": "records that cannot become events, by reason",
+    "event_types": "events by type",
+    "endpoints": "distinct endpoints of events",
+    "active_endpoints": "distinct endpoints with activity",
+    "named_users": "distinct users that events name",
+    "buyers": "distinct endpoints with a purchase",
+    "sessions": "sessions",
+    "sessions_by_gap": "sessions of endpoints whose SDK sends no session id",
+    "purchases": "purchases",
+    "units": "sum of their quantities",
+    "revenue": "sum of price times quantity, USD",
+    "delayed_events": "events other than e-mail's that arrived more than 24 hours after they happened",
+    "bot_events": "events of crawlers",
+    "dates": "for each UTC day of event_timestamp: events, active_endpoints, named_users, sessions (that started), purchases, revenue",
+}
+
+
+def _open_sessions(times: list[int]) -> list[int]:
+    """When each session starts: the first event, and each one more than the gap after the one before it."""
+    times.sort()
+    return [at for at, before in zip(times, [-(1 << 62), *times], strict=False) if at - before > SESSION_GAP]
+
+
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * DAY // 1000, UTC).date().isoformat()
