@@ -1,0 +1,87 @@
+"""`headwater import`: archives of events, through Kafka, each file once for ever."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+
+from pipeline.config import load_settings
+from pipeline.imports.mapping_file import load_mapping, require_fields
+from pipeline.imports.outcome import Outcome, Status
+from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.report import format_value, print_json, print_rows
+from schemas.errors import UsageError
+
+app = typer.Typer()
+SHOWN_FILES = 20
+COUNTS = ("rows", "sent", "acknowledged", "rejected", "identical", "left_out")
+
+
+@app.command()
+def import_(
+    paths: Annotated[
+        list[str], typer.Argument(help="Files or folders, local or s3://bucket/prefix: NDJSON, Parquet, Avro, CSV; .gz, .zst.")
+    ],
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="TOML file: which column is which field. Default: stream records.")
+    ] = None,
+    app_id: Annotated[str | None, typer.Option("--app", help="App of rows that name none; wins over the mapping's.")] = None,
+    identical_rows: Annotated[
+        str, typer.Option("--identical-rows", help="keep: rows equal to an earlier one are events too; one: leave them out.")
+    ] = "keep",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and map everything, send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON: files (one object each) and totals.")] = False,
+) -> None:
+    """Send archives through Kafka as stream records, each file once for ever; goes on where it was stopped.
+
+    Exit status 1 when a file was not read to its end or a row was rejected.
+    """
+    if identical_rows not in {"keep", "one"}:
+        raise UsageError(f"Option --identical-rows is '{identical_rows}'; expected keep or one.")
+    found = load_mapping(mapping) if mapping is not None else None
+    if found is not None:
+        require_fields(found, app_id)
+    options = ImportOptions(found, app_id, cast(Literal["keep", "one"], identical_rows), dry_run, shows_progress=not as_json)
+    outcomes = import_addresses(load_settings(), paths, options)
+    if as_json:
+        print_json({"files": [outcome.as_json() for outcome in outcomes], "totals": totals(outcomes)})
+    else:
+        print_outcomes(outcomes)
+    if not all(outcome.is_well for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def totals(outcomes: list[Outcome]) -> dict[str, int]:
+    """Counts of all files together, and how many files ended in each way."""
+    counts = {name: sum(getattr(outcome, name) for outcome in outcomes) for name in COUNTS}
+    return counts | {f"files_{status}": sum(outcome.status == status for outcome in outcomes) for status in Status}
+
+
+def print_outcomes(outcomes: list[Outcome]) -> None:
+    """A table of the files (of the ones with something to say, when there are many), then what did not map and what was rejected."""
+    shown = outcomes if len(outcomes) <= SHOWN_FILES else [outcome for outcome in outcomes if not outcome.is_well][:SHOWN_FILES]
+    rows: list[list[Any]] = [[outcome.file, str(outcome.status), *(getattr(outcome, name) for name in COUNTS)] for outcome in shown]
+    if len(outcomes) > 1:
+        summed = totals(outcomes)
+        rows.append([f"{len(outcomes)} files", "", *(summed[name] for name in COUNTS)])
+    print_rows(["file", "", *(name.replace("_", " ") for name in COUNTS)], rows)
+    for outcome in shown:
+        for line in _remarks(outcome):
+            print(f"{Path(outcome.file).name}: {line}")
+
+
+def _remarks(outcome: Outcome) -> list[str]:
+    remarks = [outcome.message] if outcome.message else []
+    if outcome.first_event_at is not None and outcome.last_event_at is not None:
+        remarks.append(f"events from {_moment(outcome.first_event_at)} to {_moment(outcome.last_event_at)}")
+    if outcome.unmapped:
+        remarks.append(f"did not map: {', '.join(outcome.unmapped)}")
+    if outcome.rejected:
+        reasons = [f"{format_value(count)} x {reason}" for reason, count in outcome.rejected_reasons.most_common(3)]
+        remarks.append(f"rejected: {'; '.join(reasons)}; each row is in {outcome.rejected_file}")
+    return remarks
+
+
+def _moment(milliseconds: int) -> str:
+    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=milliseconds)).strftime("%Y-%m-%d %H:%M:%S UTC")

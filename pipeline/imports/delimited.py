@@ -1,0 +1,92 @@
+"""CSV and its relatives: lines of cells, named by a header or by the mapping."""
+
+import codecs
+import csv
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from pipeline.imports.mapping import CsvOptions
+from pipeline.imports.places import StoredFile
+from pipeline.imports.rows import BrokenFileError, FileError, Row, RowError
+from pipeline.imports.unpack import unpack
+
+CELL_BYTES_MAX = 32 << 20
+
+
+def read_csv(file: StoredFile, compression: str, options: CsvOptions) -> tuple[list[str], Iterator[tuple[Row, int]]]:
+    """Column names, and rows whose values are text by column name.
+
+    Raises FileError when the header names a column twice.
+    """
+    stream = file.open()
+    lines = _Lines(stream, file, compression, options.encoding)
+    separator = options.separator if options.separator is not None else ("\t" if ".tsv" in file.name.lower() else ",")
+    for _ in range(options.skip_rows):
+        next(lines, None)
+    csv.field_size_limit(CELL_BYTES_MAX)
+    cells = (line.split() for line in lines) if not separator else csv.reader(lines, delimiter=separator)
+    columns = list(options.columns) or [name.strip() for name in next(cells, [])]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        stream.close()
+        raise FileError(
+            f"File '{file.address}' names the column '{twice[0]}' twice; expected each name once: name them in the mapping's [csv]."
+        )
+    return columns, _read_rows(file, stream, lines, cells, columns)
+
+
+def _read_rows(
+    file: StoredFile, stream: BinaryIO, lines: "_Lines", cells: Iterator[list[str]], columns: list[str]
+) -> Iterator[tuple[Row, int]]:
+    number = 0
+    with stream:
+        while True:
+            line = lines.number + 1
+            try:
+                found = next(cells, None)
+            except csv.Error as error:
+                raise BrokenFileError(
+                    f"File '{file.address}' cannot be read as CSV from line {line} on: {error}; is a quote left open there? "
+                    "Every row before it was read."
+                ) from None
+            if found is None:
+                return
+            if not found:
+                continue
+            number += 1
+            yield Row(number, line, "\x1f".join(found).encode("utf-8", "surrogateescape"), _values(found, columns)), stream.tell()
+
+
+def _values(cells: list[str], columns: list[str]) -> dict[str, str] | RowError:
+    if len(cells) != len(columns):
+        return RowError(None, cells, f"expected {len(columns)} cells ({', '.join(columns[:20])}), found {len(cells)}")
+    for name, cell in zip(columns, cells, strict=True):
+        if not cell.isascii() and any("\udc80" <= char <= "\udcff" for char in cell):
+            return RowError(
+                name, cell.encode("utf-8", "surrogateescape"), "expected text in the file's encoding; [csv] encoding of the mapping sets it"
+            )
+    return dict(zip(columns, cells, strict=True))
+
+
+class _Lines(Iterator[str]):
+    """The text's lines with their ends, counted; where the file breaks off, the line that is not whole is left out."""
+
+    def __init__(self, stream: BinaryIO, file: StoredFile, compression: str, encoding: str) -> None:
+        self.number = 0
+        self._parts = unpack(stream, file.address, compression)
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+        self._lines = self._read()
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        return line
+
+    def _read(self) -> Iterator[str]:
+        rest = ""
+        for part in self._parts:
+            *whole, rest = (rest + self._decoder.decode(part)).split("\n")
+            yield from (line + "\n" for line in whole)
+        rest += self._decoder.decode(b"", final=True)
+        if rest:
+            yield rest
