@@ -61,8 +61,8 @@ class RedactRules:
                 raise UsageError(
                     f"Name '{name}' is to be hashed and does not hold text in a record; remove it instead, or hash what is in it."
                 )
-            if fold_name(name) in _fold_all(self.removed):
-                raise UsageError(f"Name '{name}' is to be removed and to be hashed; decide on one.")
+        for name in sorted(_fold_all(self.removed) & _fold_all(self.hashed)):
+            raise UsageError(f"Name '{name}' is to be removed and to be hashed; decide on one.")
 
     @property
     def is_on(self) -> bool:
@@ -92,13 +92,13 @@ def redact_records(records: pa.Table, rules: RedactRules) -> pa.Table:
     """
     if not rules.is_on or not len(records):
         return records
-    values = records["value"].combine_chunks()
+    values = records["value"]
     may_hold = pc.match_substring_regex(values, rules.pattern, ignore_case=True).fill_null(False)
-    rows = np.flatnonzero(may_hold.to_numpy(zero_copy_only=False))
-    redacted = pa.array([_redact_value(value, rules) for value in values.take(rows).to_pylist()], pa.binary())
-    records = records.set_column(
-        records.column_names.index("value"), records.schema.field("value"), pc.replace_with_mask(values, may_hold, redacted)
-    )
+    rows = np.flatnonzero(may_hold.to_numpy())
+    if len(rows):
+        redacted = pa.array([_redact_value(value, rules) for value in values.take(rows).to_pylist()], pa.binary())
+        values = pc.replace_with_mask(values.combine_chunks(), may_hold.combine_chunks(), redacted)
+        records = records.set_column(records.column_names.index("value"), records.schema.field("value"), values)
     if _NAMES_IN_KEY & rules.actions.keys():
         records = records.set_column(records.column_names.index("key"), records.schema.field("key"), pa.nulls(len(records), pa.binary()))
     return records
@@ -106,7 +106,7 @@ def redact_records(records: pa.Table, rules: RedactRules) -> pa.Table:
 
 def fold_name(name: str) -> str:
     """The name as names are compared: A to Z in lower case, without _ and -. Other alphabets count as they are."""
-    return name.translate(_FOLD)
+    return _fold_short(name) if len(name) <= 64 else name.translate(_FOLD)
 
 
 def hash_text(text: str, key: bytes) -> str:
@@ -126,14 +126,16 @@ def _redact_value(value: bytes, rules: RedactRules) -> bytes:
         # Metrics are numbers, and a hash is none: here a hashed name is removed.
         kept = {name: number for name, number in document["metrics"].items() if fold_name(name) not in rules.actions}
         redacted["metrics"] = _redact(kept, rules)
-    return msgspec.json.encode(redacted)
+    return value if redacted == document else msgspec.json.encode(redacted)
 
 
 def _redact(found: Any, rules: RedactRules) -> Any:
+    if isinstance(found, str):
+        return _redact_text(found, rules) if "{" in found or "\\u" in found else found
     if isinstance(found, dict):
-        redacted = {}
+        redacted, actions = {}, rules.actions
         for name, value in found.items():
-            is_hashed = rules.actions.get(fold_name(name))
+            is_hashed = actions.get(fold_name(name))
             if is_hashed is None:
                 redacted[name] = _redact(value, rules)
             elif is_hashed:
@@ -141,22 +143,19 @@ def _redact(found: Any, rules: RedactRules) -> Any:
         return redacted
     if isinstance(found, list):
         return [_redact(element, rules) for element in found]
-    if isinstance(found, str):
-        return _redact_text(found, rules)
     return found
 
 
 def _redact_text(text: str, rules: RedactRules) -> str:
     """A text that is JSON is redacted inside; anything else stays, unless a name stands in it like a key."""
-    if '"' not in text and "\\u" not in text:
-        return text
     if not re.search(rules.pattern, text, re.IGNORECASE):
         return text
     try:
         inner = parse_exactly(text.encode())
     except Unreadable:
         return UNREADABLE_TEXT
-    return write_json(_redact(inner, rules))
+    redacted = _redact(inner, rules)
+    return text if redacted == inner else write_json(redacted)
 
 
 def _hash(value: Any, key: bytes) -> Any:
@@ -171,6 +170,12 @@ def _hash(value: Any, key: bytes) -> Any:
 _FOLD = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} | {ord("_"): None, ord("-"): None}
 
 
+@functools.lru_cache(maxsize=4096)
+def _fold_short(name: str) -> str:
+    """Records repeat their names; long ones are not kept, they are nobody's names."""
+    return name.translate(_FOLD)
+
+
 def _fold_all(names: Iterable[str]) -> set[str]:
     folded = {fold_name(name) for name in names}
     return folded | {"clientid"} if "endpointid" in folded else folded
@@ -178,10 +183,7 @@ def _fold_all(names: Iterable[str]) -> set[str]:
 
 def _letter(letter: str) -> str:
     """A letter as it may stand in JSON; quotes and backslashes are escaped there, a slash may be."""
-    if letter in '"\\/':
-        return r"\\*" + re.escape(letter)
-    # Python folds the case of other alphabets and of few signs of theirs into ASCII; a name compares by its own letters.
-    return re.escape(letter)
+    return (r"\\*" if letter in '"\\/' else "") + re.escape(letter)
 
 
 @functools.cache

@@ -50,7 +50,7 @@ def parse_user_agent(text: str) -> UserAgent:
         make=device.brand if device is not None and is_known else None,
         model=device.model if device is not None and is_known else None,
         browser=browser.family if browser else None,
-        bot_rule=_own_bot_rule(text.lower()) or (_spider_rule() if is_spider else None),
+        bot_rule=_find_bot_rule(text, is_spider),
     )
 
 
@@ -70,18 +70,30 @@ def _version(system: Any) -> str | None:
     return ".".join(parts) or None
 
 
+class _Bots(NamedTuple):
+    """The list of our own: name@version of each rule, and parts of user agents in lower case."""
+
+    rule: str
+    parts: tuple[str, ...]
+    spider_rule: str
+    libraries: tuple[str, ...]
+
+
 @functools.cache
-def load_bot_rule() -> tuple[str, tuple[str, ...]]:
-    """Our own list of bots: its name@version, and the parts of user agents (lower case) that it looks for."""
+def load_bots() -> _Bots:
+    """Load bots.json. The rule that takes ua-parser's word has the versions of both: its patterns' and that of our exceptions."""
     found = json.loads((Path(__file__).parent / "bots.json").read_text())
-    return f"{found['name']}@{found['version']}", tuple(found["parts"])
+    version = found["version"]
+    return _Bots(
+        rule=f"{found['name']}@{version}",
+        parts=tuple(found["parts"]),
+        spider_rule=f"ua-parser-spider@{importlib.metadata.version('ua-parser-builtins')}.{version}",
+        libraries=tuple(found["libraries"]),
+    )
 
 
-def _own_bot_rule(text: str) -> str | None:
-    rule, parts = load_bot_rule()
-    return rule if any(part in text for part in parts) else None
-
-
-@functools.cache
-def _spider_rule() -> str:
-    return f"ua-parser-spider@{importlib.metadata.version('ua-parser-builtins')}"
+def _find_bot_rule(text: str, is_spider: bool) -> str | None:
+    bots, text = load_bots(), text.lower()
+    if any(part in text for part in bots.parts):
+        return bots.rule
+    return bots.spider_rule if is_spider and not any(part in text for part in bots.libraries) else None
