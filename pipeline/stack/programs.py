@@ -20,7 +20,8 @@ from pipeline.topics import MESSAGE_BYTES_MAX
 
 TEMPLATES = Path(__file__).parents[2] / "deploy" / "local"
 
-STOPPED_ON_PURPOSE = 3
+# A wrong setting or an unfit store (2) and a worker that stopped because going on would do harm (3) are for a person to mend.
+EXIT_CODES_FINAL = (2, 3)
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def _worker(settings: Settings, index: int) -> Program:
     }
     exports = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in sorted(variables.items()))
     script = f"{exports}exec {shlex.join([sys.executable, '-m', 'pipeline.cli', 'worker'])}\n"
-    ports = {f"The metrics of {name}": metrics_port}
-    return Program(name, script, ports, stop_secs=15, priority=100, exit_codes_final=(STOPPED_ON_PURPOSE,))
+    ports = {f"the metrics page of {name}": metrics_port}
+    return Program(name, script, ports, stop_secs=15, priority=100, exit_codes_final=EXIT_CODES_FINAL)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pipeline.stores import build_store, kafka_python_options
 
 def answers_kafka(settings: Settings) -> bool:
     """Whether Kafka describes its cluster with a broker in it."""
-    if not _is_listening(settings.kafka_port):
+    if not is_listening(settings.kafka_port):
         return False
     log = logging.getLogger("kafka")
     level = log.level
@@ -33,7 +33,7 @@ def answers_kafka(settings: Settings) -> bool:
 
 def answers_s3(settings: Settings) -> bool:
     """Whether S3 lists its buckets under the writer's key."""
-    if not _is_listening(settings.s3_port):
+    if not is_listening(settings.s3_port):
         return False
     try:
         build_store(settings).client().list_buckets()
@@ -49,7 +49,8 @@ def ensure_bucket(settings: Settings) -> None:
         client.create_bucket(Bucket=settings.s3_bucket)
 
 
-def _is_listening(port: int) -> bool:
+def is_listening(port: int) -> bool:
+    """Whether something accepts connections at this port of the loopback address."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -24,8 +24,9 @@ class Supervisor:
     """supervisord of one Headwater home."""
 
     def __init__(self, settings: Settings) -> None:
+        self.home = settings.home.resolve()
         self.folder = stack_folder(settings)
-        self.log_folder = settings.home.resolve() / "logs"
+        self.log_folder = self.home / "logs"
         self.config_file = self.folder / "supervisord.conf"
         self.socket = socket_path(settings)
 
@@ -72,6 +73,7 @@ class Supervisor:
         self.socket.unlink(missing_ok=True)
         done = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config_file)],
+            cwd=self.home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -121,18 +123,17 @@ class Supervisor:
         return found
 
     def _config(self, programs: list[Program]) -> str:
-        # Only %(here)s, the folder of this file, stands in paths: a home with a percent sign or a space in its name is no trouble then.
+        # Paths are relative to the home, in which supervisord runs: a percent sign or a space in the home's name is no trouble then.
         lines = [
             "[supervisord]",
-            "logfile=%(here)s/../logs/supervisord.log",
+            "logfile=logs/supervisord.log",
             "logfile_maxbytes=1MB",
             "logfile_backups=1",
-            "pidfile=%(here)s/supervisord.pid",
-            "directory=%(here)s/..",
+            "pidfile=stack/supervisord.pid",
             "umask=077",
             *(["user=root"] if os.geteuid() == 0 else []),
             "[unix_http_server]",
-            f"file={'%(here)s/supervisor.sock' if self.socket.parent == self.folder else self.socket}",
+            f"file={'stack/supervisor.sock' if self.socket.parent == self.folder else self.socket}",
             "chmod=0600",
             "[rpcinterface:supervisor]",
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
@@ -141,7 +142,7 @@ class Supervisor:
             lines += [
                 f"[program:{program.name}]",
                 # The fingerprint is an argument that nobody reads: it makes supervisor see that a script has changed.
-                f'command=/bin/sh "%(here)s/{program.name}.sh" {program.fingerprint}',
+                f"command=/bin/sh stack/{program.name}.sh {program.fingerprint}",
                 f"priority={program.priority}",
                 "autostart=false",
                 "autorestart=unexpected",
@@ -150,7 +151,7 @@ class Supervisor:
                 f"stopwaitsecs={program.stop_secs}",
                 "killasgroup=true",
                 "redirect_stderr=true",
-                f"stdout_logfile=%(here)s/../logs/{program.name}.log",
+                f"stdout_logfile=logs/{program.name}.log",
                 "stdout_logfile_maxbytes=10MB",
                 "stdout_logfile_backups=2",
             ]

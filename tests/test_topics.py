@@ -1,0 +1,51 @@
+"""The topics that Headwater makes: append time, sizes, retention; what is there is left alone."""
+
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from pipeline.config import Settings
+from pipeline.producer import Producer
+from pipeline.stores import confluent_options, kafka_python_options
+from pipeline.topics import ensure_topics, topic_config
+from pipeline.topology import RAW_EVENTS, SEGMENT_MEMBERSHIP, topic_name
+
+
+def test_records_carry_the_brokers_time_and_may_be_large(settings: Settings, topics: list[str]) -> None:
+    name = topic_name(settings, RAW_EVENTS)
+    assert name in topics
+    producer = Producer(settings, name)
+    producer.send(b"key", b"x" * 20_000_000)
+    producer.flush()
+    consumer = Consumer(confluent_options(settings) | {"group.id": "look", "enable.auto.commit": False, "fetch.max.bytes": 80_000_000})
+    try:
+        consumer.assign([TopicPartition(name, partition, 0) for partition in range(settings.topic_partitions)])
+        message = consumer.poll(30)
+        assert message is not None
+        assert not message.error()
+        assert len(message.value() or b"") == 20_000_000
+        assert message.timestamp()[0] == 2, "LogAppendTime"
+    finally:
+        consumer.close()
+
+
+def test_a_topic_that_is_there_is_left_as_it_is(settings: Settings, tmp_path: Path) -> None:
+    name = topic_name(settings, RAW_EVENTS)
+    admin = KafkaAdminClient(**kafka_python_options(settings))
+    try:
+        admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)], wait_for_metadata=True)
+        made = ensure_topics(settings)
+        assert name not in made
+        assert len(made) == 4
+        assert ensure_topics(settings) == []
+        partitions = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics([name, *made])}
+        assert partitions == {name: 1} | dict.fromkeys(made, settings.topic_partitions)
+    finally:
+        admin.close()
+
+
+def test_state_topics_are_compacted_and_the_others_expire(settings: Settings) -> None:
+    assert topic_config(settings, SEGMENT_MEMBERSHIP)["cleanup.policy"] == "compact"
+    expiring = topic_config(settings.model_copy(update={"topic_retention_hours": 0.5}), RAW_EVENTS)
+    assert (expiring["cleanup.policy"], expiring["retention.ms"]) == ("delete", "1800000")
