@@ -21,6 +21,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.errors import UsageError
 from schemas.tables import TableSchema
+from sinks.dataset import build_dataset
 from sinks.delta_log import parse_transactions, read_transactions
 from sinks.parquet import encode_parquet
 from sinks.store import Credentials, Store
@@ -161,13 +162,20 @@ class LakeTable:
 
     def dataset(self) -> ds.Dataset:
         """The rows as of the last refresh."""
-        return self._delta().to_pyarrow_dataset()
+        handle = self._delta()
+        return build_dataset(self.store, self.key, pa.table(handle.get_add_actions(flatten=True)), self._arrow_schema(handle))
 
     def _delta(self) -> DeltaTable:
         if self._handle is None:
             self._open()
         assert self._handle is not None
         return self._handle
+
+    def _arrow_schema(self, handle: DeltaTable) -> pa.Schema:
+        """The table's columns as stored, in this release's order; columns that only a later release knows come last."""
+        stored = pa.schema(handle.schema())
+        known = [field for field in self.schema.arrow if field.name in stored.names]
+        return pa.schema([*known, *(field for field in stored if field.name not in self.schema.column_names)])
 
     def _open(self) -> None:
         self._handle_credentials = self.store.credentials()
