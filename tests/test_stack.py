@@ -116,6 +116,17 @@ def test_status_names_each_process_and_fails_once_one_is_down(second_stack: Sett
     assert headwater(second_stack, "status").returncode == 0
 
 
+def test_workers_come_back_when_killed_and_go_when_fewer_are_wanted(second_stack: Settings) -> None:
+    start_stack(second_stack.model_copy(update={"local_workers": 2}))
+    before = _pids(second_stack)
+    assert set(before) == {"kafka", "s3", "worker-0", "worker-1"}
+    os.kill(before["worker-1"], signal.SIGKILL)
+    _wait_for(lambda: _pids(second_stack).get("worker-1", before["worker-1"]) != before["worker-1"])
+    start_stack(second_stack.model_copy(update={"local_workers": 1}))
+    assert _pids(second_stack) == {name: pid for name, pid in before.items() if name != "worker-1"}, "the others never noticed"
+    start_stack(second_stack)
+
+
 def test_logs_show_one_process_and_refuse_a_name_that_is_none(second_stack: Settings) -> None:
     assert "s3proxy" in headwater(second_stack, "logs", "s3", "--lines", "100").stdout
     wrong = headwater(second_stack, "logs", "zookeeper")
@@ -243,7 +254,9 @@ def test_workers_get_the_same_settings_an_instance_and_a_metrics_port(tmp_path: 
         assert told["HEADWATER_WORKER_INSTANCE"] == f"worker-{index}"
         assert told["HEADWATER_METRICS_PORT"] == str(9464 + 70 + index)
         assert told["HEADWATER_KAFKA_SECURITY_PASSWORD"] == "a $secret with 'quotes' and a # sign"
-        assert {name: told[name] for name in environment(settings)} == environment(settings)
+        shared = environment(settings.model_copy(update={"local_workers": 0}))
+        assert shared.pop("HEADWATER_LOCAL_WORKERS") == "0"
+        assert {name: told[name] for name in shared} == shared
 
 
 def _pids(settings: Settings) -> dict[str, int]:

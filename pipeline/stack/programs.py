@@ -120,7 +120,9 @@ def _s3(settings: Settings, jars: list[Path]) -> Program:
 
 def _worker(settings: Settings, index: int) -> Program:
     name, metrics_port = f"worker-{index}", settings.metrics_address_port + index
-    variables = environment(settings) | {
+    # Settings of the stack itself are left out: a worker need not start anew because there are more of them.
+    shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith("HEADWATER_LOCAL_")}
+    variables = shared | {
         "HEADWATER_HOME": str(settings.home.resolve()),
         "HEADWATER_WORKER_INSTANCE": name,
         "HEADWATER_METRICS_PORT": str(metrics_port),
