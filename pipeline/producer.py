@@ -12,7 +12,7 @@ from schemas.errors import UnavailableError
 
 Acknowledged = Callable[[Any, int, int], None]
 
-CONNECT_SECS_MAX = 10
+CONNECT_SECS_MAX = 5
 # send_many never lets the queue fill, so that records are taken in their order: no more records wait than these, and a chunk's
 # records are no larger than 4 kB on average, which is less than the queue holds in bytes (see producer_options).
 CHUNK_RECORDS = 1000

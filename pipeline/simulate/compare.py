@@ -9,7 +9,8 @@ Ask = Callable[[str], list[tuple[Any, ...]]]
 def compare_ledger(ledger: Mapping[str, Any], ask: Ask) -> list[tuple[str, Any, Any]]:
     """(figure, expected, found) for every figure of `ledger`; `ask` runs a query over the views and returns its rows.
 
-    Figures count the ledger's app alone; dead letters belong to it by their key, since most of them cannot be read.
+    Figures count the ledger's app alone; dead letters belong to it by their key, since most of them cannot be read
+    (while redaction is on, keys of such letters are not kept and their figures differ).
     """
     app = str(ledger["app"]).replace("'", "''")
     found = _ask_figures(ask, app) | _ask_dead_letters(ask, app) | _ask_types(ask, app) | _ask_dates(ask, app)

@@ -32,10 +32,10 @@ class Dirt:
         if not self._share:
             return messages
         chance = rng.random
-        # Gaps between mishaps are even from 1 to twice their mean, less one: at most one mishap a message.
-        gap = 2 / self._share - 2
+        # From one mishap to the next it is at least one message, and one over the share on average.
+        gap = 2 / self._share - 1
         count = len(messages)
-        position = chance() * (gap + 1)
+        position = chance() * gap
         while position < count:
             index = int(position)
             first, *others = self._acts[int(chance() * len(self._acts))](rng, messages[index])
@@ -74,16 +74,16 @@ class Dirt:
 
     def _drift(self, rng: random.Random, message: Message) -> Iterator[Message]:
         """A release of the app whose records are a little different: a field more, a number where text stood. They land all the same."""
-        changes = (
-            (b'{"event_id":', b'{"experiment":{"name":"big-buttons","arm":2},"event_id":'),
-            (b'"event_version":"3.', b'"event_version":3.'),
-            (b'"attributes":{', b'"attributes":{"is_beta":true,'),
-        )
-        old, new = changes[int(rng.random() * len(changes))]
-        value = message.value.replace(old, new, 1)
-        if old.startswith(b'"event_version'):
-            value = value.replace(b'3.0",', b"3.0,", 1).replace(b'3.1",', b"3.1,", 1)
-        yield message._replace(value=value.replace(b'"is_beta":true,}', b'"is_beta":true}', 1))
+        kind = int(rng.random() * 3)
+        value = message.value
+        if kind == 0:
+            value = value.replace(b'{"event_id":', b'{"experiment":{"name":"big-buttons","arm":2},"event_id":', 1)
+        elif kind == 1:
+            value = value.replace(b'"event_version":"3.0",', b'"event_version":3.0,', 1)
+        else:
+            value = value.replace(b'"attributes":{}', b'"attributes":{"is_beta":true}', 1)
+            value = value.replace(b'"attributes":{"', b'"attributes":{"is_beta":true,"', 1) if value == message.value else value
+        yield message._replace(value=value)
 
     def _add_malformed(self, rng: random.Random, message: Message) -> Iterator[Message]:
         """A message beside the good one that cannot become an event."""

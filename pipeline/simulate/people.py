@@ -1,7 +1,6 @@
 """Who there is: people with their devices, addresses and habits, each made from the seed and a number alone."""
 
 import functools
-import json
 import random
 from dataclasses import dataclass
 
@@ -140,6 +139,6 @@ class People:
             key=record_key(self._plan.app, endpoint_id, ""),
             channel=channel,
             address=address,
-            text=json.dumps(compact(found), ensure_ascii=False),
+            text=compact(compact(found)),
             user_id=str(user["UserId"]) if user else None,
         )

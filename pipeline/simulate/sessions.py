@@ -9,7 +9,7 @@ from pipeline.simulate.plan import HOUR, Plan, make_uuids, raised
 from pipeline.simulate.records import LANDED, Message
 from pipeline.simulate.shop import BROWSED, IN_APP_CAMPAIGN, NOTHING, POPULAR, QUANTITIES, SCREENS, SEARCHED
 
-IDS_AT_ONCE = 24
+IDS_AT_ONCE = 12
 
 
 class Session:

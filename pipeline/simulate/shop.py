@@ -3,9 +3,10 @@
 JSON fragments that records repeat are rendered here, once.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from pipeline.simulate.plan import DAY, HOUR, spread
 
@@ -15,7 +16,7 @@ SENDER = "hello@shop.example.com"
 
 def compact(value: object) -> str:
     """JSON as every record has it: no spaces, text as it is."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return msgspec.json.encode(value).decode()
 
 
 @dataclass(frozen=True)
