@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+import pyarrow as pa
 
 from pipeline.config import Settings
 from pipeline.sql_checker import check_sql
@@ -72,27 +73,38 @@ class Reader:
     @contextmanager
     def _limits(self) -> Iterator[None]:
         """Interrupt what runs longer than the setting allows (DuckDB has no time limit of its own) and name the setting in errors."""
-        secs = self._settings.query_secs_max
-        timer = threading.Timer(secs, self.con.interrupt)
+        is_over = threading.Event()
+
+        def stop() -> None:
+            is_over.set()
+            self.con.interrupt()
+
+        timer = threading.Timer(self._settings.query_secs_max, stop)
         timer.daemon = True
         timer.start()
         try:
             yield
-        except duckdb.InterruptException:
-            raise LimitError(
-                f"The query was stopped after {secs:g} seconds (HEADWATER_QUERY_SECS_MAX); ask for fewer days, or raise the setting."
-            ) from None
-        except duckdb.OutOfMemoryException:
-            raise LimitError(
-                f"The query needed more than {self._settings.query_memory_bytes_max} bytes of memory (HEADWATER_QUERY_MEMORY_BYTES_MAX); "
-                "ask for fewer days or columns, or raise the setting."
-            ) from None
-        except (duckdb.IOException, duckdb.HTTPException) as error:
-            raise UnavailableError(f"The lake could not be read: {error}") from None
-        except duckdb.Error as error:
-            raise QueryError(str(error)) from None
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            # While rows stream to a writer, the query's own error comes wrapped in the writer's.
+            raise self._explain(error, is_over.is_set()) from None
         finally:
             timer.cancel()
+
+    def _explain(self, error: Exception, is_over: bool) -> Exception:
+        text = str(error)
+        if is_over:
+            return LimitError(
+                f"The query was stopped after {self._settings.query_secs_max:g} seconds (HEADWATER_QUERY_SECS_MAX); "
+                "ask for fewer days, or raise the setting."
+            )
+        if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in text:
+            return LimitError(
+                f"The query needed more than {self._settings.query_memory_bytes_max} bytes of memory (HEADWATER_QUERY_MEMORY_BYTES_MAX); "
+                "ask for fewer days or columns, or raise the setting."
+            )
+        if isinstance(error, (duckdb.IOException, duckdb.HTTPException)):
+            return UnavailableError(f"The lake could not be read: {text}")
+        return QueryError(text) if isinstance(error, duckdb.Error) else error
 
 
 def open_reader(settings: Settings) -> Reader:

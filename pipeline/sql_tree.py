@@ -6,6 +6,7 @@ here is refused, never skipped.
 """
 
 import json
+import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ EXPRESSIONS = (
 )  # fmt: skip
 # DESCRIBE and SUMMARIZE of something that stands in the tree itself; SHOW of a bare name asks the catalog.
 SHOWN = frozenset({"DESCRIBE", "SUMMARY"})
+# What a SELECT may begin with.
+READING = frozenset({"SELECT", "WITH", "FROM", "VALUES", "TABLE", "PIVOT", "UNPIVOT", "DESCRIBE", "SUMMARIZE", "SHOW", "("})
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -60,18 +63,22 @@ def survey_select(con: duckdb.DuckDBPyConnection, sql: str) -> Survey:
 
     Raises RefusedError for anything but one SELECT, and duckdb.ParserException for what is not SQL.
     """
-    text = _single_select(con, sql).query
-    row = con.execute("select json_serialize_sql(?::varchar)", [text]).fetchone()
+    if "\0" in sql:
+        raise RefusedError("The statement holds a NUL character; take it out.")
+    row = con.execute("select json_serialize_sql(?::varchar)", [sql]).fetchone()
     assert row is not None
     try:
         document = json.loads(row[0])
     except RecursionError:
         raise RefusedError("The statement is nested too deeply; name its parts in a with clause.") from None
     if document["error"]:
-        raise RefusedError(f"The statement cannot be read: {document['error_message']}.")
-    (statement,) = document["statements"]
+        raise _explain(con, sql, document)
+    if not document["statements"]:
+        raise RefusedError("There is no statement; expected one SELECT, for example: select count(*) from core.events")
+    if len(document["statements"]) > 1:
+        raise RefusedError(f"There are {len(document['statements'])} statements; expected one SELECT. Ask them one by one.")
     survey = Survey()
-    _survey(statement["node"], survey)
+    _survey(document["statements"][0]["node"], survey)
     return survey
 
 
@@ -80,22 +87,37 @@ def lower_ascii(name: str) -> str:
     return name.translate(_LOWER)
 
 
-def _single_select(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    if "\0" in sql:
-        raise RefusedError("The statement holds a NUL character; take it out.")
-    statements = con.extract_statements(sql)
-    if not statements:
-        raise RefusedError("There is no statement; expected one SELECT, for example: select count(*) from core.events")
-    if len(statements) > 1 and statements[0].type == duckdb.StatementType.CREATE and "pivot" in lower_ascii(sql):
-        raise RefusedError("A PIVOT must list its values: pivot ... on event_type in ('a', 'b') using count(*).")
-    if len(statements) > 1:
-        raise RefusedError(f"There are {len(statements)} statements; expected one SELECT. Ask them one by one.")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        kind = statements[0].type.name
-        raise RefusedError(
-            f"A {kind} statement is not run; the lake is asked read-only, by one SELECT. 'headwater views' lists what to ask."
-        )
-    return statements[0]
+def _explain(con: duckdb.DuckDBPyConnection, sql: str, document: dict[str, Any]) -> Exception:
+    """Why a text is not a SELECT. It is only cut into words here: to let DuckDB expand a PRAGMA or IMPORT could open files."""
+    if document["error_type"] == "parser":
+        try:
+            con.extract_statements(sql)  # The same parser stops at the same place, and says so with the line and a caret.
+        except duckdb.ParserException as error:
+            return error
+        return RefusedError(f"The statement cannot be read: {document['error_message']}.")
+    words = _first_words(sql)
+    if len(words) > 1:
+        return RefusedError(f"There are {len(words)} statements; expected one SELECT. Ask them one by one.")
+    if words[0] in READING and "PIVOT" in sql.upper():
+        return RefusedError("A PIVOT must list its values: pivot ... on event_type in ('a', 'b') using count(*).")
+    if words[0] in READING:
+        return RefusedError(f"This {words[0]} is not run: {document['error_message']} Ask by one SELECT.")
+    return RefusedError(
+        f"A {words[0]} statement is not run; the lake is asked read-only, by one SELECT. 'headwater views' lists what can be asked."
+    )
+
+
+def _first_words(sql: str) -> list[str]:
+    """The first word of each statement, upper case."""
+    data, words, is_first = sql.encode(), [], True
+    for start, _ in duckdb.tokenize(sql):
+        if data[start : start + 1] == b";":
+            is_first = True
+        elif is_first:
+            found = re.match(rb"\w+|.", data[start:], re.DOTALL)
+            words.append(found.group().decode(errors="replace").upper() if found else "")
+            is_first = False
+    return words
 
 
 def _survey(root: dict[str, Any], survey: Survey) -> None:
