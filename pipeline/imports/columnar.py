@@ -1,9 +1,10 @@
 """Parquet and Avro: rows as columns by name, times as ms since 1970."""
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import fastavro
@@ -17,27 +18,25 @@ from pipeline.imports.rows import BrokenFileError, FileError, Row
 BATCH_ROWS = 2000
 
 
-def read_parquet(file: StoredFile) -> tuple[list[str], Iterator[tuple[Row, int]]]:
+def read_parquet(file: StoredFile, stream: BinaryIO) -> tuple[list[str], Iterator[Row]]:
     """Column names, and rows; each row's content is its values as JSON, written by DuckDB.
 
     Raises FileError when there is no footer to read: nothing of such a file can be told.
     """
-    stream = file.open()
     try:
         parquet = pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as error:
-        stream.close()
         raise FileError(
             f"File '{file.address}' cannot be read as Parquet: {error}; expected a footer that ends with PAR1 (it is written last, so a file "
             "that was cut off has none). Nothing of it was read: fetch the whole file."
         ) from None
-    return list(parquet.schema_arrow.names), _read_parquet_rows(file, stream, parquet)
+    return list(parquet.schema_arrow.names), _read_parquet_rows(file, parquet)
 
 
-def _read_parquet_rows(file: StoredFile, stream: Any, parquet: pq.ParquetFile) -> Iterator[tuple[Row, int]]:
-    total = max(1, parquet.metadata.num_rows)
+def _read_parquet_rows(file: StoredFile, parquet: pq.ParquetFile) -> Iterator[Row]:
+    total = parquet.metadata.num_rows
     number = 0
-    with stream, duckdb.connect(config={"threads": 1}) as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set TimeZone = 'UTC'")
         arrow_batches = parquet.iter_batches(batch_size=BATCH_ROWS)
         while True:
@@ -53,7 +52,7 @@ def _read_parquet_rows(file: StoredFile, stream: Any, parquet: pq.ParquetFile) -
                 return
             for text in texts:
                 number += 1
-                yield Row(number, None, text.encode(), _decode(text)), file.size * number // total
+                yield Row(number, None, text.encode(), _decode(text))
 
 
 def _as_json(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch) -> list[str]:
@@ -77,40 +76,35 @@ def _decode(text: str) -> dict[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:
         # DuckDB writes NaN and Infinity, which JSON does not have.
-        import json
-
         found: dict[str, Any] = json.loads(text)
         return found
 
 
-def read_avro(file: StoredFile) -> tuple[list[str], Iterator[tuple[Row, int]]]:
+def read_avro(file: StoredFile, stream: BinaryIO) -> tuple[list[str], Iterator[Row]]:
     """Field names, and rows.
 
     Raises FileError when the header is not one of an Avro file of records.
     """
-    stream = file.open()
     try:
         reader = fastavro.reader(stream)
         schema: Any = reader.writer_schema
         columns = [field["name"] for field in schema["fields"]]
     except (ValueError, EOFError, KeyError, TypeError, IndexError, fastavro.schema.SchemaParseException) as error:
-        stream.close()
         raise FileError(f"File '{file.address}' cannot be read as Avro: its header is damaged ({error!r}); fetch it again.") from None
-    return columns, _read_avro_rows(file, stream, reader)
+    return columns, _read_avro_rows(file, reader)
 
 
-def _read_avro_rows(file: StoredFile, stream: Any, reader: Any) -> Iterator[tuple[Row, int]]:
+def _read_avro_rows(file: StoredFile, reader: Any) -> Iterator[Row]:
     number = 0
-    with stream:
-        while True:
-            try:
-                found = next(reader, None)
-            except (ValueError, EOFError, IndexError, OSError, struct.error, zlib.error) as error:
-                raise BrokenFileError(
-                    f"File '{file.address}' is cut off or damaged after row {number} ({error!r}); every row before was read; "
-                    "fetch the whole file and import it from here: its rows keep the ids that they got."
-                ) from None
-            if found is None:
-                return
-            number += 1
-            yield Row(number, None, msgspec.json.encode(found, enc_hook=str), found), stream.tell()
+    while True:
+        try:
+            found = next(reader, None)
+        except (ValueError, EOFError, IndexError, OSError, struct.error, zlib.error) as error:
+            raise BrokenFileError(
+                f"File '{file.address}' is cut off or damaged after row {number} ({error!r}); every row before was read; "
+                "fetch the whole file and import it from here: its rows keep the ids that they got."
+            ) from None
+        if found is None:
+            return
+        number += 1
+        yield Row(number, None, msgspec.json.encode(found, enc_hook=str), found)

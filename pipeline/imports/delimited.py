@@ -2,24 +2,21 @@
 
 import codecs
 import csv
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
 
 from pipeline.imports.mapping import CsvOptions
 from pipeline.imports.places import StoredFile
 from pipeline.imports.rows import BrokenFileError, FileError, Row, RowError
-from pipeline.imports.unpack import unpack
 
 CELL_BYTES_MAX = 32 << 20
 
 
-def read_csv(file: StoredFile, compression: str, options: CsvOptions) -> tuple[list[str], Iterator[tuple[Row, int]]]:
+def read_csv(file: StoredFile, parts: Iterable[bytes], options: CsvOptions) -> tuple[list[str], Iterator[Row]]:
     """Column names, and rows whose values are text by column name.
 
     Raises FileError when the header names a column twice.
     """
-    stream = file.open()
-    lines = _Lines(stream, file, compression, options.encoding)
+    lines = _Lines(parts, options.encoding)
     separator = options.separator if options.separator is not None else ("\t" if ".tsv" in file.name.lower() else ",")
     for _ in range(options.skip_rows):
         next(lines, None)
@@ -28,33 +25,28 @@ def read_csv(file: StoredFile, compression: str, options: CsvOptions) -> tuple[l
     columns = list(options.columns) or [name.strip() for name in next(cells, [])]
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
-        stream.close()
         raise FileError(
             f"File '{file.address}' names the column '{twice[0]}' twice; expected each name once: name them in the mapping's [csv]."
         )
-    return columns, _read_rows(file, stream, lines, cells, columns)
+    return columns, _read_rows(file, lines, cells, columns)
 
 
-def _read_rows(
-    file: StoredFile, stream: BinaryIO, lines: "_Lines", cells: Iterator[list[str]], columns: list[str]
-) -> Iterator[tuple[Row, int]]:
+def _read_rows(file: StoredFile, lines: "_Lines", cells: Iterator[list[str]], columns: list[str]) -> Iterator[Row]:
     number = 0
-    with stream:
-        while True:
-            line = lines.number + 1
-            try:
-                found = next(cells, None)
-            except csv.Error as error:
-                raise BrokenFileError(
-                    f"File '{file.address}' cannot be read as CSV from line {line} on: {error}; is a quote left open there? "
-                    "Every row before it was read."
-                ) from None
-            if found is None:
-                return
-            if not found:
-                continue
+    while True:
+        line = lines.number + 1
+        try:
+            found = next(cells, None)
+        except csv.Error as error:
+            raise BrokenFileError(
+                f"File '{file.address}' cannot be read as CSV from line {line} on: {error}; is a quote left open there? "
+                "Every row before it was read."
+            ) from None
+        if found is None:
+            return
+        if found:
             number += 1
-            yield Row(number, line, "\x1f".join(found).encode("utf-8", "surrogateescape"), _values(found, columns)), stream.tell()
+            yield Row(number, line, "\x1f".join(found).encode("utf-8", "surrogateescape"), _values(found, columns))
 
 
 def _values(cells: list[str], columns: list[str]) -> dict[str, str] | RowError:
@@ -71,9 +63,9 @@ def _values(cells: list[str], columns: list[str]) -> dict[str, str] | RowError:
 class _Lines(Iterator[str]):
     """The text's lines with their ends, counted; where the file breaks off, the line that is not whole is left out."""
 
-    def __init__(self, stream: BinaryIO, file: StoredFile, compression: str, encoding: str) -> None:
+    def __init__(self, parts: Iterable[bytes], encoding: str) -> None:
         self.number = 0
-        self._parts = unpack(stream, file.address, compression)
+        self._parts = parts
         self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
         self._lines = self._read()
 

@@ -142,6 +142,8 @@ def _id(value: object) -> str | None:
 
 def _top_level(content: bytes) -> dict[str, msgspec.Raw]:
     top = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    if len(msgspec.json.encode(top)) == len(content):
+        return top  # Every byte is accounted for: no name was given twice.
     names = [name for name, _ in json.loads(content, object_pairs_hook=list)]
     if len(names) != len(top):
         twice = next(name for name in names if names.count(name) > 1)

@@ -25,7 +25,7 @@ from pipeline.topology import RAW_EVENTS, topic_name
 from schemas.errors import HeadwaterError, UsageError
 from sinks.imports import FinishedImport, Imports
 
-LEDGER_SECS = 1.0
+LEDGER_SECS = 0.25
 COMMIT_SECS = 5.0
 COMMIT_FILES = 100
 FLUSH_SECS_MAX = 300
@@ -158,28 +158,31 @@ class _Run:
         self, file: StoredFile, file_format: Format, outcome: Outcome, watch: Watch, progress: Progress, ledger: Ledger | None
     ) -> None:
         """Read and send the file, from its first row: those that are acknowledged are counted, not sent."""
-        content = open_content(file, file_format, self._options.mapping)
-        builder = RecordBuilder(progress.id_base, file.name, self._options.app_id, self._options.mapping, content.shape)
-        done = Acknowledgements(progress.acknowledged_through)
-        seen, written_at = SeenRows(), time.monotonic()
-        try:
-            with RejectedRows(self._folder / f"{outcome.content_hash}.rejected.ndjson", outcome) as rejected:
-                for batch, bytes_done in batches(content.rows):
+        done, seen, written_at = Acknowledgements(progress.acknowledged_through), SeenRows(), time.monotonic()
+        rejected_path = self._folder / f"{outcome.content_hash}.rejected.ndjson"
+        with open_content(file, file_format, self._options.mapping) as content, RejectedRows(rejected_path, outcome) as rejected:
+            builder = RecordBuilder(progress.id_base, file.name, self._options.app_id, self._options.mapping, content.shape)
+            try:
+                for batch in batches(content.rows):
                     are_identical = seen.mark([row.content for row in batch])
                     for row, is_identical in zip(batch, are_identical, strict=True):
                         self._send(row, is_identical, builder, outcome, rejected, done)
-                    watch.reading(file.name, bytes_done, len(batch))
+                    watch.reading(file.name, content.bytes_done(), len(batch))
                     if ledger is not None and time.monotonic() - written_at > LEDGER_SECS:
                         written_at = time.monotonic()
                         self._note(ledger, progress, done)
-        finally:
-            outcome.unmapped = dict(builder.unmapped)
-            if self._producer is not None and ledger is not None:
-                try:
-                    self._producer.flush(FLUSH_SECS_MAX)
-                finally:
-                    self._note(ledger, progress, done)
-                    outcome.acknowledged = done.acknowledged
+            finally:
+                outcome.unmapped = dict(builder.unmapped)
+                self._settle(ledger, progress, done)
+                outcome.acknowledged = done.acknowledged
+
+    def _settle(self, ledger: Ledger | None, progress: Progress, done: Acknowledgements) -> None:
+        """Wait for what was sent, and note how far it came, also when not all of it was acknowledged."""
+        if self._producer is not None and ledger is not None:
+            try:
+                self._producer.flush(FLUSH_SECS_MAX)
+            finally:
+                self._note(ledger, progress, done)
 
     def _send(
         self, row: Row, is_identical: bool, builder: RecordBuilder, outcome: Outcome, rejected: RejectedRows, done: Acknowledgements
