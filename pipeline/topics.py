@@ -3,11 +3,11 @@
 import contextlib
 from typing import Any
 
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from pipeline.config import Settings
-from pipeline.stores import kafka_python_options
+from pipeline.kafka_admin import open_admin
 from pipeline.topology import TOPICS, Topic, topic_name
 from schemas.errors import UnavailableError
 
@@ -19,21 +19,19 @@ def ensure_topics(settings: Settings) -> list[str]:
 
     Raises UnavailableError when Kafka does not answer or refuses.
     """
-    try:
-        admin = KafkaAdminClient(**kafka_python_options(settings))
+    with open_admin(settings) as admin:
         try:
             present = set(admin.list_topics())
             missing = [topic for topic in TOPICS if topic_name(settings, topic) not in present]
             if missing:
                 _create(admin, settings, missing)
-            return [topic_name(settings, topic) for topic in missing]
-        finally:
-            admin.close()
-    except KafkaError as error:
-        raise UnavailableError(
-            f"Kafka at {settings.kafka_servers} did not make the topics ({type(error).__name__}: {error}); expected a broker that answers and "
-            "lets us create topics. See that it runs (headwater status) and HEADWATER_KAFKA, or have its keeper create them."
-        ) from None
+        except KafkaError as error:
+            raise UnavailableError(
+                f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) did not make the topics ({type(error).__name__}: {error}); expected "
+                "leave to create topics with HEADWATER_TOPIC_PARTITIONS and HEADWATER_TOPIC_REPLICATION as they are. Change these, or have "
+                f"Kafka's keeper create {', '.join(topic_name(settings, topic) for topic in TOPICS)}."
+            ) from None
+    return [topic_name(settings, topic) for topic in missing]
 
 
 def topic_config(settings: Settings, topic: Topic) -> dict[str, str]:

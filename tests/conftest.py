@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from kafka.admin import KafkaAdminClient
 
 from pipeline.config import Settings, load_settings
+from pipeline.kafka_admin import open_admin
 from pipeline.stack.lifecycle import start_stack, stop_stack
 from pipeline.stack.ports import is_free
 from pipeline.stack.programs import environment
 from pipeline.stack.readiness import ensure_bucket
-from pipeline.stores import kafka_python_options
 from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
 
@@ -49,7 +48,12 @@ def settings(stack: Settings, tmp_path: Path) -> Settings:
     home.mkdir()
     shutil.copy(stack.secrets_file, home)
     found = load_settings(
-        home=home, port_offset=stack.port_offset, local_workers=0, s3_bucket=f"t-{name}", topic_prefix=f"t-{name}-", worker_group=f"t-{name}"
+        home=home,
+        port_offset=stack.port_offset,
+        local_workers=0,
+        s3_bucket=f"t-{name}",
+        topic_prefix=f"t-{name}-",
+        worker_group=f"t-{name}",
     )
     ensure_bucket(found)
     return found
@@ -59,9 +63,8 @@ def settings(stack: Settings, tmp_path: Path) -> Settings:
 def topics(settings: Settings) -> Iterator[list[str]]:
     """The names of the topics, made for this test and removed after it."""
     yield ensure_topics(settings)
-    admin = KafkaAdminClient(**kafka_python_options(settings))
-    admin.delete_topics([topic_name(settings, topic) for topic in TOPICS])
-    admin.close()
+    with open_admin(settings) as admin:
+        admin.delete_topics([topic_name(settings, topic) for topic in TOPICS])
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pipeline.stack import lifecycle
 from pipeline.stack.keys import load_keys
 from pipeline.stack.lifecycle import start_stack, stop_stack
 from pipeline.stack.programs import environment, local_programs
-from pipeline.stack.readiness import answers_kafka
+from pipeline.stack.readiness import answers_kafka, ensure_bucket
 from pipeline.stack.status import read_processes
 from pipeline.stack.supervision import Supervisor, kill_processes, socket_path
 from pipeline.stores import build_store
@@ -154,6 +154,11 @@ def test_the_readers_key_reads_and_cannot_write(settings: Settings) -> None:
     with pytest.raises(botocore.exceptions.ClientError, match="NotImplemented"):
         reader.delete_object(Bucket=settings.s3_bucket, Key="lake/file")
     assert reader.get_object(Bucket=settings.s3_bucket, Key="lake/file")["Body"].read() == b"rows"
+
+
+def test_a_bucket_with_a_name_that_s3_refuses_is_named_with_its_setting(settings: Settings) -> None:
+    with pytest.raises(SettingError, match="Setting 'S3_BUCKET' is 'no bucket!'"):
+        ensure_bucket(settings.model_copy(update={"s3_bucket": "no bucket!"}))
 
 
 def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:

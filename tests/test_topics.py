@@ -1,15 +1,16 @@
 """The topics that Headwater makes: append time, sizes, retention; what is there is left alone."""
 
-from pathlib import Path
-
+import pytest
 from confluent_kafka import Consumer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import NewTopic
 
-from pipeline.config import Settings
+from pipeline.config import Settings, load_settings
+from pipeline.kafka_admin import open_admin
 from pipeline.producer import Producer
-from pipeline.stores import confluent_options, kafka_python_options
+from pipeline.stores import confluent_options
 from pipeline.topics import ensure_topics, topic_config
 from pipeline.topology import RAW_EVENTS, SEGMENT_MEMBERSHIP, topic_name
+from schemas.errors import UnavailableError
 
 
 def test_records_carry_the_brokers_time_and_may_be_large(settings: Settings, topics: list[str]) -> None:
@@ -30,10 +31,9 @@ def test_records_carry_the_brokers_time_and_may_be_large(settings: Settings, top
         consumer.close()
 
 
-def test_a_topic_that_is_there_is_left_as_it_is(settings: Settings, tmp_path: Path) -> None:
+def test_a_topic_that_is_there_is_left_as_it_is(settings: Settings) -> None:
     name = topic_name(settings, RAW_EVENTS)
-    admin = KafkaAdminClient(**kafka_python_options(settings))
-    try:
+    with open_admin(settings) as admin:
         admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)], wait_for_metadata=True)
         made = ensure_topics(settings)
         assert name not in made
@@ -41,11 +41,14 @@ def test_a_topic_that_is_there_is_left_as_it_is(settings: Settings, tmp_path: Pa
         assert ensure_topics(settings) == []
         partitions = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics([name, *made])}
         assert partitions == {name: 1} | dict.fromkeys(made, settings.topic_partitions)
-    finally:
-        admin.close()
 
 
 def test_state_topics_are_compacted_and_the_others_expire(settings: Settings) -> None:
     assert topic_config(settings, SEGMENT_MEMBERSHIP)["cleanup.policy"] == "compact"
     expiring = topic_config(settings.model_copy(update={"topic_retention_hours": 0.5}), RAW_EVENTS)
     assert (expiring["cleanup.policy"], expiring["retention.ms"]) == ("delete", "1800000")
+
+
+def test_a_kafka_that_does_not_answer_is_named_with_its_setting() -> None:
+    with pytest.raises(UnavailableError, match=r"Kafka at '127\.0\.0\.1:1' \(HEADWATER_KAFKA\)"):
+        ensure_topics(load_settings(kafka="127.0.0.1:1"))

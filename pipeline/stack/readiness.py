@@ -1,34 +1,26 @@
 """Asks Kafka and S3 whether they answer, as their clients do."""
 
-import logging
 import socket
 from typing import Any
 
 import botocore.exceptions
-from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from pipeline.config import Settings
-from pipeline.stores import build_store, kafka_python_options
+from pipeline.kafka_admin import open_admin
+from pipeline.stores import build_store
+from schemas.errors import SettingError, UnavailableError
 
 
 def answers_kafka(settings: Settings) -> bool:
     """Whether Kafka describes its cluster with a broker in it."""
     if not is_listening(settings.kafka_port):
         return False
-    log = logging.getLogger("kafka")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # Refused connections are what we ask about; they are no news.
     try:
-        admin = KafkaAdminClient(**kafka_python_options(settings))
-        try:
+        with open_admin(settings) as admin:
             return bool(admin.describe_cluster()["brokers"])
-        finally:
-            admin.close()
-    except KafkaError:
+    except (KafkaError, UnavailableError):
         return False
-    finally:
-        log.setLevel(level)
 
 
 def answers_s3(settings: Settings) -> bool:
@@ -43,10 +35,17 @@ def answers_s3(settings: Settings) -> bool:
 
 
 def ensure_bucket(settings: Settings) -> None:
-    """Make the bucket of the lake when it is not there."""
+    """Make the bucket of the lake when it is not there.
+
+    Raises SettingError when the store does not take the bucket's name.
+    """
     client: Any = build_store(settings).client()
-    if settings.s3_bucket not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+    if settings.s3_bucket in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+        return
+    try:
         client.create_bucket(Bucket=settings.s3_bucket)
+    except (botocore.exceptions.ClientError, botocore.exceptions.ParamValidationError) as error:
+        raise SettingError("S3_BUCKET", settings.s3_bucket, f"a name that S3 takes for a bucket ({error}), for example headwater") from None
 
 
 def is_listening(port: int) -> bool:
