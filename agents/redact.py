@@ -6,9 +6,8 @@ redacted, exactly, and what is not stands in agents/README.md.
 
 import functools
 import hmac
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import schemas.tables
 from agents.exact_json import Unreadable, parse_exactly, write_json
+from agents.redact_names import build_pattern, fold_all, fold_name, load_shape
 from schemas.errors import UsageError
 
 # Put before a hash, so that a record that comes through a second time (a replayed dead letter) is not hashed twice.
@@ -26,8 +25,6 @@ HASH_PREFIX = "hmac-sha256:"
 # What a text becomes that has a redacted name in it like a key, and is no JSON that could be looked into.
 UNREADABLE_TEXT = "redacted"
 _HASHED = re.compile(re.escape(HASH_PREFIX) + "[0-9a-f]{64}")
-_ESCAPE = r"\\u00[0-7]"
-_ANY_ESCAPE = r"\\u[0-9a-f]"
 # A Kafka key is app_id/endpoint_id, or app_id/event_id without an endpoint.
 _NAMES_IN_KEY = frozenset({"clientid", "endpointid", "eventid"})
 
@@ -50,7 +47,7 @@ class RedactRules:
     def __post_init__(self) -> None:
         if self.hashed and not self.key:
             raise UsageError("Names are to be hashed and there is no key; expected a secret in setting REDACT_KEY.")
-        required, not_text = _load_shape()
+        required, not_text = load_shape()
         for name in sorted(self.removed | self.hashed):
             if not fold_name(name) or any(ord(letter) < 32 for letter in name):
                 raise UsageError(f"Redacted name {name!r} is no name; expected one such as email.")
@@ -61,7 +58,7 @@ class RedactRules:
                 raise UsageError(
                     f"Name '{name}' is to be hashed and does not hold text in a record; remove it instead, or hash what is in it."
                 )
-        for name in sorted(_fold_all(self.removed) & _fold_all(self.hashed)):
+        for name in sorted(fold_all(self.removed) & fold_all(self.hashed)):
             raise UsageError(f"Name '{name}' is to be removed and to be hashed; decide on one.")
 
     @property
@@ -71,17 +68,12 @@ class RedactRules:
     @functools.cached_property
     def actions(self) -> Mapping[str, bool]:
         """By folded name: whether its value is hashed (else removed)."""
-        return dict.fromkeys(_fold_all(self.removed), False) | dict.fromkeys(_fold_all(self.hashed), True)
+        return dict.fromkeys(fold_all(self.removed), False) | dict.fromkeys(fold_all(self.hashed), True)
 
     @functools.cached_property
     def pattern(self) -> str:
-        """Regular expression (case ignored) that is found in every text with one of the names as a key, and in few others.
-
-        A key stands between quotes, the second one escaped when the JSON lies inside text; or it is spelt with escapes.
-        """
-        names = "|".join("[_-]*" + "".join(_letter(letter) + "[_-]*" for letter in name) for name in self.actions)
-        escape = _ESCAPE if "".join(self.actions).isascii() else _ANY_ESCAPE
-        return f'"(?:{names})\\\\*"|{escape}'
+        """Found, case ignored, in every text that may hold one of the names."""
+        return build_pattern(self.actions)
 
 
 def redact_records(records: pa.Table, rules: RedactRules) -> pa.Table:
@@ -102,11 +94,6 @@ def redact_records(records: pa.Table, rules: RedactRules) -> pa.Table:
     if _NAMES_IN_KEY & rules.actions.keys():
         records = records.set_column(records.column_names.index("key"), records.schema.field("key"), pa.nulls(len(records), pa.binary()))
     return records
-
-
-def fold_name(name: str) -> str:
-    """The name as names are compared: A to Z in lower case, without _ and -. Other alphabets count as they are."""
-    return _fold_short(name) if len(name) <= 64 else name.translate(_FOLD)
 
 
 def hash_text(text: str, key: bytes) -> str:
@@ -165,44 +152,3 @@ def _hash(value: Any, key: bytes) -> Any:
     if isinstance(value, list):
         return [_hash(element, key) for element in value]
     return hash_text(value if isinstance(value, str) else write_json(value), key)
-
-
-_FOLD = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"} | {ord("_"): None, ord("-"): None}
-
-
-@functools.lru_cache(maxsize=4096)
-def _fold_short(name: str) -> str:
-    """Records repeat their names; long ones are not kept, they are nobody's names."""
-    return name.translate(_FOLD)
-
-
-def _fold_all(names: Iterable[str]) -> set[str]:
-    folded = {fold_name(name) for name in names}
-    return folded | {"clientid"} if "endpointid" in folded else folded
-
-
-def _letter(letter: str) -> str:
-    """A letter as it may stand in JSON; quotes and backslashes are escaped there, a slash may be."""
-    return (r"\\*" if letter in '"\\/' else "") + re.escape(letter)
-
-
-@functools.cache
-def _load_shape() -> tuple[frozenset[str], frozenset[str]]:
-    """Of the stream record, folded: names that every event needs, and names whose value is no text (objects, maps, numbers)."""
-    record = json.loads((schemas.tables.FOLDER / "stream_record.avsc").read_text())
-    required, not_text = set(), set()
-
-    def visit(fields: list[dict[str, Any]], is_needed: bool) -> None:
-        for field in fields:
-            declared = field["type"]
-            is_optional = isinstance(declared, list)
-            kind = next(part for part in declared if part != "null") if is_optional else declared
-            if is_needed and not is_optional:
-                required.add(fold_name(field["name"]))
-            if kind != "string" or field.get("json"):
-                not_text.add(fold_name(field["name"]))
-            if isinstance(kind, dict) and kind["type"] == "record":
-                visit(kind["fields"], is_needed and not is_optional)
-
-    visit(record["fields"], True)
-    return frozenset(required), frozenset(not_text)

@@ -10,34 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.enrich import EnrichRules, enrich_batch
+from agents.columns import find_distinct
+from agents.enrich import SENDER, EnrichRules, enrich_batch
 from agents.enrichments import ENRICHMENTS, Enrichment
 from schemas.errors import UsageError
 from schemas.records import PARSED
 from schemas.tables import load_table
+from tests.parsed_rows import parsed_table
 
-AT = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 SAFARI = ENRICHMENTS[0].before["user_agent"]
-
-
-def parsed_table(*rows: Mapping[str, Any]) -> pa.Table:
-    """Parsed records: what a row does not name is filled with something valid, or null."""
-    always: dict[str, Any] = {
-        "event_id": "e",
-        "event_type": "cart.add",
-        "event_timestamp": AT,
-        "app_id": "shop",
-        "attributes": {},
-        "metrics": {},
-        "_topic_id": "t",
-        "_partition": 0,
-        "_appended_at": AT,
-        "_payload_hash": 1,
-    }
-    full = [always | {"_row": place, "_offset": place} | dict(row) for place, row in enumerate(rows)]
-    for row in full:
-        row["attributes"], row["metrics"] = list(row["attributes"].items()), list(row["metrics"].items())
-    return pa.table({field.name: pa.array([row.get(field.name) for row in full], field.type) for field in PARSED}, schema=PARSED)
 
 
 def enrich(*rows: Mapping[str, Any], **rules: Any) -> list[dict[str, Any]]:
@@ -325,3 +306,14 @@ def test_any_text_keeps_its_row_and_what_no_enrichment_fills(rows: list[dict[str
     for sent, row in zip(rows, found, strict=True):
         for name in ("event_type", "endpoint", "facets", "endpoint_id", "user_agent", "client_ip", "attributes"):
             assert row[name] == sent[name]
+
+
+def test_senders_are_told_apart_by_all_of_their_columns_however_many_values_each_has() -> None:
+    rows = [{name: f"{name} {place % (997 - step)}" for step, name in enumerate(SENDER)} for place in range(3000)]
+    columns = [pa.array([row[name] for row in rows]) for name in SENDER]
+    first_rows, sender_of_row = find_distinct(columns)
+    seen: dict[tuple[str, ...], int] = {}
+    for place, row in enumerate(rows):
+        seen.setdefault(tuple(row.values()), place)
+    assert first_rows.to_pylist() == list(seen.values())
+    assert [first_rows[of].as_py() for of in sender_of_row.to_pylist()] == [seen[tuple(row.values())] for row in rows]

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.enrich import EnrichRules, enrich_batch
-from agents.redact import HASH_PREFIX, UNREADABLE_TEXT, RedactRules, fold_name, hash_text, redact_records
+from agents.redact import HASH_PREFIX, UNREADABLE_TEXT, RedactRules, hash_text, redact_records
+from agents.redact_names import fold_name
 from agents.validate import ValidateRules, validate_batch
 from schemas.errors import UsageError
 from schemas.records import RECORDS

@@ -1,0 +1,147 @@
+"""The text of each reference page, read off the code that it describes."""
+
+import importlib
+import inspect
+import json
+import re
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from agents.enrichments import ENRICHMENTS, Enrichment
+from pipeline.cli import COMMANDS
+from pipeline.config import Settings
+from pipeline.markdown import WRITTEN, markdown_table
+from pipeline.metrics import WorkerMetrics
+from pipeline.topology import TOPICS
+from pipeline.views import load_views
+from schemas import records
+from schemas.records import Reason
+
+_OPTIONS_OF_ALL = {"help", "install_completion", "show_completion"}
+
+
+def render_settings() -> str:
+    """Every setting: default, limits, example, meaning."""
+    rows = [
+        (f"`HEADWATER_{name.upper()}`", _default(field), _limits(field), f"`{(field.examples or [''])[0]}`", field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+    parts = [
+        "# Settings\n",
+        WRITTEN.format(source="pipeline/config.py"),
+        "Environment variables, read once at start. With none set, everything points at the local stack; `headwater settings` prints what is in force.",
+        "A setting that cannot be used ends the command with its name, its value and what was expected.\n",
+        markdown_table(["setting", "default", "limits", "example", "meaning"], rows),
+    ]
+    return "\n".join(parts)
+
+
+def render_topics() -> str:
+    """Every topic that Headwater declares."""
+    rows = [(f"`{topic.name}`", "compacted" if topic.is_compacted else "by time", topic.meaning) for topic in TOPICS]
+    parts = [
+        "# Topics\n",
+        WRITTEN.format(source="pipeline/topology.py"),
+        "`HEADWATER_TOPIC_PREFIX` goes before each name. Topics that Headwater creates have `message.timestamp.type=LogAppendTime`.\n",
+        markdown_table(["topic", "kept", "carries"], rows),
+    ]
+    return "\n".join(parts)
+
+
+def render_metrics() -> str:
+    """Every metric of a worker."""
+    registry = CollectorRegistry()
+    found = [metric for metric in vars(WorkerMetrics(registry)).values() if hasattr(metric, "describe")]
+    rows = []
+    for metric in found:
+        (family,) = metric.describe()
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append((f"`{name}`", family.type, ", ".join(metric._labelnames), family.documentation))
+    parts = [
+        "# Metrics\n",
+        WRITTEN.format(source="pipeline/metrics.py"),
+        "Each worker serves them at `/metrics` on `HEADWATER_METRICS_PORT`, for Prometheus.\n",
+        markdown_table(["metric", "kind", "labels", "meaning"], sorted(rows)),
+    ]
+    return "\n".join(parts)
+
+
+def render_commands() -> str:
+    """Every command with its arguments and options."""
+    parts = [
+        "# Commands\n",
+        WRITTEN.format(source="pipeline/cli.py and pipeline/commands/"),
+        "Exit status: 0 all is well, 1 a check failed or a system was not there, 2 wrong use.\n",
+    ]
+    for name, (module_name, group, summary) in COMMANDS.items():
+        command = typer.main.get_command(importlib.import_module(f"pipeline.commands.{module_name}").app)
+        parts += [f"## headwater {name}\n", f"*{group}.* {summary}\n", *_render_command(f"headwater {name}", command)]
+    return "\n".join(parts)
+
+
+def render_views() -> str:
+    """Every view with its grain."""
+    rows = sorted((f"`{view.name}`", view.grain, ", ".join(f"`{name}`" for name in view.reads)) for view in load_views())
+    parts = [
+        "# Views\n",
+        WRITTEN.format(source="queries/"),
+        "`headwater views` lists them too, `headwater views show NAME` prints the columns and the SQL.\n",
+        markdown_table(["view", "grain", "reads"], rows),
+    ]
+    return "\n".join(parts)
+
+
+def render_enrichments() -> str:
+    """Every enrichment with its before and after, in the order in which they are applied."""
+    return "\n".join(_render_enrichment(enrichment) for enrichment in ENRICHMENTS)
+
+
+def render_reasons() -> str:
+    """Every reason for which a record becomes a dead letter."""
+    meanings = dict(re.findall(r'= "(\w+)"(?:  # (.*))?', inspect.getsource(records.Reason)))
+    return markdown_table(["reason", "when"], [(f"`{reason}`", meanings[reason] or reason.replace("_", " ")) for reason in Reason])
+
+
+def _render_enrichment(enrichment: Enrichment) -> str:
+    fills = ", ".join(f"`{name}`" for name in enrichment.fills)
+    before = "\n".join(f"{name}: {json.dumps(value)}" for name, value in enrichment.before.items())
+    after = "\n".join(f"{name}: {json.dumps(value)}" for name, value in enrichment.after.items())
+    sql = f"enrich_{enrichment.name.replace('-', '_')}.sql"
+    return (
+        f"### {enrichment.name}\n\n{enrichment.summary}\nFills {fills}; [{sql}]({sql}).\n\n```\nbefore\n{before}\n\nafter\n{after}\n```\n"
+    )
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if isinstance(value, tuple):
+        value = ",".join(value)
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return "" if value is None or value == "" else f"`{value}`"
+
+
+def _limits(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return ", ".join(f"{sign} {getattr(limit, name)}" for limit in field.metadata for name, sign in signs.items() if hasattr(limit, name))
+
+
+def _render_command(path: str, command: Any) -> list[str]:
+    """`command` is a command or group of the click that typer uses, which may be its own."""
+    rows = [_parameter_row(parameter) for parameter in command.params if parameter.name not in _OPTIONS_OF_ALL]
+    parts = [markdown_table(["argument", "meaning"], rows)] if rows else []
+    for name, inner in getattr(command, "commands", {}).items():
+        parts += [f"### {path} {name}\n", f"{inner.help or ''}\n", *_render_command(f"{path} {name}", inner)]
+    return parts
+
+
+def _parameter_row(parameter: Any) -> tuple[str, str]:
+    is_option = parameter.param_type_name == "option"
+    names = [*parameter.opts, *parameter.secondary_opts] if is_option else [parameter.metavar or parameter.name.upper()]
+    return ", ".join(f"`{name}`" for name in names), parameter.help or ""
