@@ -1,7 +1,7 @@
 """The dedup windows of a worker's partitions: filled from the lake when cold, caught up when a partition comes back."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,15 +34,15 @@ class Windows:
         self._table, self._connection, self._folder, self._budget = table, connection, folder, budget
         self._window_secs = window_secs
         self._windows: dict[Position, KeyWindow] = {}
-        self._assigned: set[Position] = set()
+        self._assigned: dict[Position, int] = {}
         self._partition_counts: dict[str, int] = {}
 
-    def assign(self, topic_id: str, partitions: Collection[int], partition_count: int) -> None:
-        """Say which partitions this worker has from now on.
+    def assign(self, topic_id: str, starts: Mapping[int, int], partition_count: int) -> None:
+        """Say which partitions this worker has from now on, each with the offset up to which it has landed.
 
         A window whose partition went away is kept until the next assignment: with a sticky assignor it often comes back.
         """
-        before, self._assigned = self._assigned, {Position(topic_id, partition) for partition in partitions}
+        before, self._assigned = self._assigned, {Position(topic_id, partition): start for partition, start in starts.items()}
         is_regrown = self._partition_counts.get(topic_id, partition_count) != partition_count
         self._partition_counts[topic_id] = partition_count
         for position in list(self._windows):
@@ -51,8 +51,9 @@ class Windows:
 
     def ready(self, ranges: Sequence[Range], oldest_at: datetime) -> Mapping[int, KeyWindow]:
         """Windows by partition, each knowing all that landed before its range; `oldest_at` is the first append time to be judged."""
-        cold = [one for one in ranges if one.position not in self._windows]
-        if cold:
+        if any(one.position not in self._windows for one in ranges):
+            # All that are cold at once: it is one scan of the lake.
+            cold = [position for position in self._assigned if position not in self._windows]
             self._fill(cold, oldest_at - timedelta(seconds=self._window_secs))
         for one in ranges:
             window = self._windows[one.position]
@@ -83,26 +84,24 @@ class Windows:
         """How far back the windows reach; the shortest of those that hold a key."""
         return min((window.covered_secs for window in self._windows.values() if window.key_count), default=0.0)
 
-    def _fill(self, ranges: Sequence[Range], since: datetime) -> None:
+    def _fill(self, positions: Sequence[Position], since: datetime) -> None:
         """Read the rows of the window once, and give each new window its own."""
-        windows = {one.position: KeyWindow(self._folder, self._budget) for one in ranges}
-        topic_id = ranges[0].position.topic_id
-        partition_count = self._partition_counts[topic_id]
+        windows = {position: KeyWindow(self._folder, self._budget) for position in positions}
+        partition_count = self._partition_counts[positions[0].topic_id]
         try:
             for rows in self._scan((ds.field("arrival_date") >= since.date()) & (ds.field("_appended_at") >= pa.scalar(since, _TIME))):
                 homes = pa.array(partitions_of(partition_count, rows["app_id"], rows["endpoint_id"], rows["event_id"]))
-                is_ours = pc.equal(rows["_topic_id"], topic_id)
                 for position, window in windows.items():
-                    landed_here = pc.and_(is_ours, pc.equal(rows["_partition"], position.partition))
+                    landed_here = pc.and_(pc.equal(rows["_topic_id"], position.topic_id), pc.equal(rows["_partition"], position.partition))
                     fill_window(self._connection, window, [rows.filter(pc.or_(landed_here, pc.equal(homes, position.partition)))])
         except BaseException:
             for window in windows.values():
                 window.close()
             raise
-        for one in ranges:
-            windows[one.position].offset_covered = one.start
+        for position, window in windows.items():
+            window.offset_covered = self._assigned[position]
         self._windows |= windows
-        log.info("Dedup windows of partitions %s filled with %d keys.", [one.position.partition for one in ranges], self.key_count)
+        log.info("Dedup windows of partitions %s filled with %d keys.", [position.partition for position in positions], self.key_count)
 
     def _catch_up(self, one: Range, window: KeyWindow) -> None:
         """Learn what another worker landed in this partition meanwhile."""

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("status", "Run it", "Show each process, Kafka lag, freshness, lake version and gaps."),
     "logs": ("logs", "Run it", "Show the last lines of a process of the local stack."),
     "worker": ("worker", "Run it", "Run one worker: Kafka to the lake, exactly once."),
+    "demo": ("demo", "Run it", "Everything at once: the stack, a month of a shop, what SQL says."),
     "simulate": ("simulate", "Feed it", "Send a made-up shop's events to Kafka or a file."),
     "import": ("import_", "Feed it", "Send archives (NDJSON, Parquet, Avro) through Kafka, each file once for ever."),
     "sql": ("sql", "Ask it", "Ask the lake, read-only; a shell when called bare."),

@@ -200,7 +200,6 @@ class Runner:
                 f"Topic '{stream.topic}' does not exist; create it ('headwater up' does), or name another HEADWATER_TOPIC_PREFIX"
             )
         self._note_new_topic(stream, before)
-        stream.ingest.windows.assign(stream.state.topic_id, partitions, stream.state.partition_count)
         candidates = [
             Candidate(Position(stream.state.topic_id, partition), earliest[tp], latest[tp], stream.state.partition_count)
             for partition, tp in partitions.items()
@@ -208,7 +207,9 @@ class Runner:
         for step in landing.take_over(candidates):
             self._run_step(step)
         self._note_gaps(stream)
-        return {position.partition: owned.wanted for position, owned in landing.owned.items()}
+        starts = {position.partition: owned.wanted for position, owned in landing.owned.items()}
+        stream.ingest.windows.assign(stream.state.topic_id, starts, stream.state.partition_count)
+        return starts
 
     def _flush(self, stream: Stream, batches: Sequence[Batch], generation: int) -> dict[TP, int]:
         """Land batches, trying again until it is done; returns the offsets that Kafka may show as committed."""

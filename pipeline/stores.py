@@ -50,6 +50,8 @@ def confluent_options(settings: Settings) -> dict[str, Any]:
     """Configuration of confluent-kafka's clients."""
     options: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_servers,
+        # librdkafka prints every retry to standard error; what fails for good is raised.
+        "log_level": 0,
         "security.protocol": settings.kafka_security_protocol,
     }
     if settings.kafka_security_protocol.endswith("SSL"):

@@ -22,13 +22,13 @@ from sinks.lake import LakeTable
 PEEK_SECS_MAX = 5.0
 
 
-def read_stream_status(settings: Settings) -> dict[str, Any]:
+def read_stream_status(settings: Settings, is_fresh_wanted: bool = True) -> dict[str, Any]:
     """Status of every landing stream.
 
     {"topics": [{"topic", "table", "lake_version", "lag", "freshness_seconds", "partitions": [{"partition", "next_offset",
     "end_offset", "lag"}], "gaps": [{"topic_id", "partition", "start", "end", "is_present_topic"}]}]}. `lag` counts offsets;
     `freshness_seconds` is the age of the oldest record that has not landed, 0 when all have; `lake_version` is null before
-    the first worker ran.
+    the first worker ran. Without `is_fresh_wanted`, freshness is null and no record is read for it.
 
     Raises UnavailableError when Kafka or the store does not answer.
     """
@@ -38,20 +38,24 @@ def read_stream_status(settings: Settings) -> dict[str, Any]:
         states = ids.look_up(names)
     finally:
         ids.close()
-    return {"topics": [_read_topic(settings, name, table, states[name]) for name, table in names.items() if name in states]}
+    return {
+        "topics": [_read_topic(settings, name, table, states[name], is_fresh_wanted) for name, table in names.items() if name in states]
+    }
 
 
-def _read_topic(settings: Settings, name: str, table: str, state: TopicState) -> dict[str, Any]:
+def _read_topic(settings: Settings, name: str, table: str, state: TopicState, is_fresh_wanted: bool) -> dict[str, Any]:
     lake_version, landed = _read_lake(settings, table)
     wanted = {one.position: one for one in landed}
     try:
         consumer = kafka.KafkaConsumer(enable_auto_commit=False, group_id=None, **kafka_python_options(settings))
     except kafka.errors.KafkaError as error:
-        raise UnavailableError(f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) does not answer ({error}); start it, or name another.") from error
+        raise UnavailableError(
+            f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) does not answer ({error}); start it, or name another."
+        ) from error
     try:
         rows = list(_read_partitions(consumer, name, state, wanted))
         waiting = {TopicPartition(name, row["partition"]): row["next_offset"] for row in rows if row["lag"]}
-        freshness = _age_of_oldest(settings, waiting)
+        freshness = _age_of_oldest(settings, waiting) if is_fresh_wanted else None
     finally:
         consumer.close()
     return {
@@ -105,7 +109,9 @@ def _age_of_oldest(settings: Settings, waiting: dict[TopicPartition, int]) -> fl
     consumer = confluent_kafka.Consumer(confluent_options(settings) | {"group.id": "headwater-status", "enable.auto.commit": False})
     seen: dict[int, int] = {}
     try:
-        consumer.assign([confluent_kafka.TopicPartition(partition.topic, partition.partition, offset) for partition, offset in waiting.items()])
+        consumer.assign(
+            [confluent_kafka.TopicPartition(partition.topic, partition.partition, offset) for partition, offset in waiting.items()]
+        )
         end = time.monotonic() + PEEK_SECS_MAX
         while len(seen) < len(waiting) and time.monotonic() < end:
             message = consumer.poll(0.2)

@@ -1,0 +1,92 @@
+"""A worker that dies by its own hand before a named step, or that lacks a guard: `python -m tests.rigged_worker`.
+
+Environment: RIG_SEED chooses, at each start, before which step of landing it kills itself and at which time; RIG_FILE counts the
+starts; RIG_UNGUARDED takes the offsets from Kafka in place of the lake, as a pipeline without exactly-once would.
+"""
+
+import os
+import random
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import kafka
+from kafka import TopicPartition
+
+import pipeline.worker
+from agents.land import Candidate, Landing, Owned, Range, Steps
+from pipeline.commands.worker import app
+from pipeline.config import load_settings
+from pipeline.stores import kafka_python_options
+from pipeline.topology import RAW_EVENTS, topic_name
+
+STEPS = (
+    "before dead_letters upload",
+    "before dead_letters commit",
+    "after dead_letters commit",
+    "before events upload",
+    "before events commit",
+    "after events commit",
+)
+
+
+def build_killer() -> Callable[[str], None]:
+    """Kills this process before a step chosen by the seed and by how often the worker was started."""
+    starts = Path(os.environ["RIG_FILE"])
+    with starts.open("ab") as file:
+        file.write(b".")
+    chance = random.Random(f"{os.environ['RIG_SEED']}/{starts.stat().st_size}")
+    fatal_step, passes = chance.choice(STEPS), chance.randint(0, 3)
+    left = [passes]
+
+    def run_step(step: str) -> None:
+        if step == fatal_step:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return run_step
+
+
+class UnguardedLanding(Landing):
+    """Lands without looking: starts at Kafka's committed offset and commits without transactions."""
+
+    def take_over(self, candidates: Sequence[Candidate]) -> Steps:
+        yield "before take-over"
+        self.owned = {one.position: Owned(0, _committed_in_kafka(one), 0, 0, frozenset()) for one in candidates}
+
+    def flush(self, ranges: Sequence[Range], judge: object, fenced: list[Range], landed: list[Range]) -> Steps:
+        judged = judge(ranges, {one.position: frozenset() for one in ranges})  # type: ignore[operator]
+        for table, rows in ((self.dead_letters, judged.dead), (self.events, judged.events)):
+            yield f"before {table.name} upload"
+            uploads = table.upload(rows)
+            yield f"before {table.name} commit"
+            table.refresh()
+            table.commit(uploads, {})
+            yield f"after {table.name} commit"
+        landed += ranges
+
+
+def _committed_in_kafka(candidate: Candidate) -> int:
+    settings = load_settings()
+    consumer = kafka.KafkaConsumer(group_id=settings.worker_group, **kafka_python_options(settings))
+    try:
+        found = consumer.committed(TopicPartition(topic_name(settings, RAW_EVENTS), candidate.position.partition))
+    finally:
+        consumer.close()
+    return candidate.earliest if found is None else int(found)
+
+
+def main() -> None:
+    """Run `headwater worker`, rigged."""
+    build_worker = pipeline.worker.build_worker
+    if "RIG_SEED" in os.environ:
+        killer = build_killer()
+        pipeline.commands.worker.build_worker = lambda settings, metrics: build_worker(settings, metrics, killer)  # type: ignore[attr-defined]
+    if "RIG_UNGUARDED" in os.environ:
+        pipeline.worker.Landing = UnguardedLanding  # type: ignore[misc]
+    app()
+
+
+if __name__ == "__main__":
+    main()

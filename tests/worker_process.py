@@ -1,0 +1,80 @@
+"""A worker as a process of its own, for tests: started, killed, waited for; its log at hand when something is wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.config import Settings
+from pipeline.stack.programs import environment
+
+WAIT_SECS_MAX = 90.0
+
+
+class WorkerProcess:
+    """`headwater worker` with settings of a test. `module` may name a rigged one; `rig` is its environment."""
+
+    def __init__(self, settings: Settings, folder: Path, number: int = 0, module: str = "pipeline.commands.worker", **rig: str) -> None:
+        self.settings, self.module, self.rig = settings, module, rig
+        self.name = f"worker-{number}"
+        self.metrics_port = settings.metrics_address_port + number
+        self.log = folder / f"{self.name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "WorkerProcess":
+        variables = os.environ | environment(self.settings) | self.rig
+        variables |= {
+            "HEADWATER_WORKER_INSTANCE": self.name,
+            "HEADWATER_METRICS_PORT": str(self.metrics_port),
+            "HEADWATER_WORKER_SESSION_SECS": "6",
+        }
+        code = (
+            "from pipeline.cli import main; main()" if self.module == "pipeline.commands.worker" else f"import {self.module} as m; m.main()"
+        )
+        arguments = ["worker"] if self.module == "pipeline.commands.worker" else []
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, *arguments], env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        return self
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, secs_max: float = 20) -> int:
+        """SIGTERM; returns the exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(secs_max)
+
+
+@contextmanager
+def running(*workers: WorkerProcess) -> Iterator[None]:
+    """Workers that run inside the block and surely not after it."""
+    try:
+        for worker in workers:
+            worker.start()
+        yield
+    finally:
+        for worker in workers:
+            if worker.is_running:
+                worker.kill()
+
+
+def wait_until(is_true: Callable[[], bool], what: str, secs_max: float = WAIT_SECS_MAX) -> None:
+    """Wait for a condition; fails by name when it does not come."""
+    end = time.monotonic() + secs_max
+    while not is_true():
+        if time.monotonic() > end:
+            raise AssertionError(f"after {secs_max:g} s still not: {what}")
+        time.sleep(0.1)
