@@ -30,10 +30,14 @@ fi
     fail "uv could not be installed; expected a package registry that pip reaches. See pip's network and proxy settings."
 VIRTUAL_ENV=$PWD/.venv
 export VIRTUAL_ENV
-quiet=--quiet
-[ ! -t 2 ] || quiet= # In a terminal uv shows its progress.
+options=--quiet
+[ ! -t 2 ] || options= # In a terminal uv shows its progress.
+# Trust what the machine trusts, as pip does: a company's proxy has an authority of its own.
+for bundle in /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/cert.pem /etc/ssl/ca-bundle.pem; do
+    if [ -s "$bundle" ]; then options="$options --system-certs" && break; fi
+done
 echo "Installing what requirements-dev.txt locks into .venv" >&2
-.venv/bin/uv pip sync $quiet --require-hashes requirements-dev.txt ||
+.venv/bin/uv pip sync $options --require-hashes requirements-dev.txt ||
     fail "the libraries could not be installed; see what uv says above: a package registry that it reaches is expected, and the locked files on it."
 # The checkout itself: as it stands, built with what is locked, nothing fetched.
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .

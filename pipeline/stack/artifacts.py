@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import truststore
 from jgo.config import GlobalSettings
 from jgo.maven import MavenContext, PythonResolver
 from rich.console import Console
@@ -58,7 +59,7 @@ def fetch_artifacts(artifacts: list[Artifact], context: MavenContext | None = No
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task(f"Fetching {len(missing)} Java libraries", total=sum(artifact.bytes for artifact in missing))
             context.resolver = PythonResolver(progress_callback=lambda _name, _size: _advance(progress, task))
-            with ThreadPoolExecutor(THREADS) as pool:
+            with _system_certificates(), ThreadPoolExecutor(THREADS) as pool:
                 list(pool.map(lambda artifact: _fetch(context, artifact), missing))
             progress.update(task, completed=sum(artifact.bytes for artifact in missing))
     return [_cached_path(context, artifact) for artifact in artifacts]
@@ -114,6 +115,16 @@ def _is_intact(path: Path, artifact: Artifact) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
+
+
+@contextmanager
+def _system_certificates() -> Iterator[None]:
+    """Trust what the machine trusts beside the well-known authorities: a company's proxy has an authority of its own."""
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
 
 
 @contextmanager
