@@ -2,10 +2,10 @@
 
 import importlib
 import sys
+from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from schemas.errors import HeadwaterError
 
@@ -31,22 +31,22 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 class LazyGroup(TyperGroup):
     """Imports a command's module when it is called, so that no command pays for another's libraries."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module_name, group, summary = COMMANDS[cmd_name]
         if ctx.resilient_parsing or {"--help", "-h"} & set(sys.argv[1:2]) or len(sys.argv) == 1:
             # The list of commands needs names and summaries only.
-            command = click.Command(cmd_name, help=summary)
+            command: Any = TyperCommand(cmd_name, help=summary)
         else:
             module = importlib.import_module(f"pipeline.commands.{module_name}")
             command = typer.main.get_command(module.app)
             command.name = cmd_name
             command.help = command.help or summary
-        command.rich_help_panel = group  # type: ignore[attr-defined]
+        command.rich_help_panel = group
         return command
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     try:
         app()
     except HeadwaterError as error:
-        click.echo(f"headwater: {error}", err=True)
+        print(f"headwater: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
 
 

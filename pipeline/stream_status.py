@@ -115,9 +115,10 @@ def _age_of_oldest(settings: Settings, waiting: dict[TopicPartition, int]) -> fl
         end = time.monotonic() + PEEK_SECS_MAX
         while len(seen) < len(waiting) and time.monotonic() < end:
             message = consumer.poll(0.2)
-            if message is not None and not message.error() and message.partition() not in seen:
-                seen[message.partition()] = message.timestamp()[1]
-                consumer.pause([confluent_kafka.TopicPartition(message.topic(), message.partition())])
+            if message is not None and not message.error():
+                topic, partition = str(message.topic()), int(message.partition() or 0)
+                seen.setdefault(partition, message.timestamp()[1])
+                consumer.pause([confluent_kafka.TopicPartition(topic, partition)])
     finally:
         consumer.close()
     return round(max(0.0, time.time() - min(seen.values()) / 1000), 3) if seen else PEEK_SECS_MAX

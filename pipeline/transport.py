@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import aiokafka.consumer.fetcher
 import aiokafka.structs
@@ -19,7 +19,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, credentials_to_aiokafka_auth, server_list
-from faust.types import TP
+from faust.types import TP, AppT
 
 from agents.batch import ORIGIN_HEADER, Batch
 
@@ -68,12 +68,15 @@ class ChunkedPartitionRecords(PartitionRecords):  # type: ignore[misc]
     The position (`next_fetch_offset`) moves as there: also over control batches, aborted transactions and compacted ends.
     """
 
+    next_fetch_offset: int
+
     def _unpack_records(self) -> Iterator[Chunk]:
         while self._records.has_next():
             record_batch = self._records.next_batch()
             if self._check_crcs and not record_batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            chunk = Chunk(self.next_fetch_offset, max(record_batch.next_offset, self.next_fetch_offset))
+            start = self.next_fetch_offset
+            chunk = Chunk(start, max(record_batch.next_offset, start))
             if not self._is_skipped(record_batch):
                 _fill(chunk, record_batch)
             self.next_fetch_offset = chunk.end
@@ -105,7 +108,7 @@ def _fill(chunk: Chunk, record_batch: Any) -> None:
         chunk.appended_ms = [min(record.timestamp, now_ms) if record.timestamp > 0 else now_ms for record in records]
 
 
-class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
+class BatchConsumerThread(AIOKafkaConsumerThread):
     """The thread that polls Kafka: one Batch for each partition and poll, positions from the lake."""
 
     def __post_init__(self) -> None:
@@ -141,8 +144,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     @property
     def positions(self) -> Positions:
-        positions: Positions = self.consumer.transport.positions
-        return positions
+        return cast("BatchTransport", self.consumer.transport).positions
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every assigned partition to the offset that the lake wants; called by Faust after each rebalance."""
@@ -214,14 +216,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return True
 
 
-class BatchConsumer(Consumer):  # type: ignore[misc]
+class BatchConsumer(Consumer):
     """Faust's consumer, polling through BatchConsumerThread."""
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
-class BatchTransport(Transport):  # type: ignore[misc]
+class BatchTransport(Transport):
     """Faust's aiokafka transport with batches; install it by `app.transport = BatchTransport(url, app, positions)`."""
 
     Consumer = BatchConsumer
@@ -233,13 +235,13 @@ class BatchTransport(Transport):  # type: ignore[misc]
         aiokafka.consumer.fetcher.PartitionRecords = ChunkedPartitionRecords
 
 
-class BatchSchema(faust.Schema):  # type: ignore[misc]
+class BatchSchema(faust.Schema[Any, Any]):
     """Hands a message's key and value to the agent as they are."""
 
-    def loads_key(self, app: faust.App, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None) -> Any:
+    def loads_key(self, app: AppT, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None) -> Any:
         return message.key
 
-    def loads_value(self, app: faust.App, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None) -> Any:
+    def loads_value(self, app: AppT, message: Any, *, loads: Callable[..., Any] | None = None, serializer: Any = None) -> Any:
         return message.value
 
 

@@ -5,12 +5,11 @@ import signal
 import ssl
 import time
 from collections.abc import AsyncIterable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import faust
 import yarl
-from agents.redact import RedactRules
 from faust.types import TP
 
 from agents.batch import Batch
@@ -18,6 +17,7 @@ from agents.deduplicate import DedupRules
 from agents.enrich import EnrichRules
 from agents.ingest import Ingest, StepRules
 from agents.land import Landing
+from agents.redact import RedactRules
 from agents.validate import ValidateRules
 from agents.window import MemoryBudget
 from agents.windows import Windows
@@ -27,7 +27,7 @@ from pipeline.runner import Runner, Stream
 from pipeline.stores import build_store
 from pipeline.topic_ids import TopicIds
 from pipeline.topology import LANDING_STREAMS, LandingStream, topic_name
-from pipeline.transport import BatchSchema, BatchTransport
+from pipeline.transport import BatchConsumer, BatchSchema, BatchTransport
 from schemas.errors import SettingError
 from schemas.tables import load_table
 from sinks.dead_letters import DeadLetters
@@ -37,7 +37,7 @@ from sinks.lake import LakeTable
 CLOSE_SECS_MAX = 7.0
 
 
-class WorkerApp(faust.App):  # type: ignore[misc]
+class WorkerApp(faust.App):
     """A Faust app that lands what it has taken in before it stops."""
 
     runner: Runner
@@ -57,7 +57,7 @@ def build_worker(settings: Settings, metrics: WorkerMetrics, run_step: Callable[
     streams = [build_stream(settings, name, stream) for name, stream in topics.items()]
 
     async def commit_offsets(offsets: Mapping[TP, int]) -> None:
-        await app.consumer._commit(offsets)
+        await cast(BatchConsumer, app.consumer)._commit(offsets)
 
     app.runner = Runner(settings, streams, metrics, TopicIds(settings), commit_offsets, run_step)
     app.runner.stop_worker = lambda: os.kill(os.getpid(), signal.SIGTERM)

@@ -9,10 +9,12 @@ import random
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest import mock
 
 import kafka
 from kafka import TopicPartition
 
+import pipeline.commands.worker
 import pipeline.worker
 from agents.land import Candidate, Landing, Owned, Range, Steps
 from pipeline.commands.worker import app
@@ -82,9 +84,11 @@ def main() -> None:
     build_worker = pipeline.worker.build_worker
     if "RIG_SEED" in os.environ:
         killer = build_killer()
-        pipeline.commands.worker.build_worker = lambda settings, metrics: build_worker(settings, metrics, killer)  # type: ignore[attr-defined]
+        mock.patch.object(
+            pipeline.commands.worker, "build_worker", lambda settings, metrics: build_worker(settings, metrics, killer)
+        ).start()
     if "RIG_UNGUARDED" in os.environ:
-        pipeline.worker.Landing = UnguardedLanding  # type: ignore[misc]
+        mock.patch.object(pipeline.worker, "Landing", UnguardedLanding).start()
     app()
 
 

@@ -25,7 +25,9 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 class Worker:
     """One worker's landing, with handles of its own; offsets in `bad` are judged dead, all others good."""
 
-    def __init__(self, settings: Settings, bad: Sequence[int] = (), start_offset: Any = "earliest", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: Settings, bad: Sequence[int] = (), start_offset: Any = "earliest", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         store = build_store(settings)
         self.bad = set(bad)
         self.events, self.dead_letters = LakeTable(store, load_table("events")), DeadLetters(store, load_table("dead_letters"))
@@ -150,7 +152,9 @@ def test_a_crash_at_any_step_puts_every_record_into_one_table_even_under_other_r
 def test_a_zombie_is_fenced_in_both_tables_and_lands_nothing(settings: Settings) -> None:
     zombie = Worker(settings, bad=[1])
     zombie.take_over(P0)
-    steps = zombie.landing.flush([Range(P0, 0, 3, 3)], zombie.judge, fenced := [], landed := [])
+    fenced: list[Range] = []
+    landed: list[Range] = []
+    steps = zombie.landing.flush([Range(P0, 0, 3, 3)], zombie.judge, fenced, landed)
     while next(steps) != "before dead_letters commit":
         pass
     owner = Worker(settings)
@@ -162,10 +166,13 @@ def test_a_zombie_is_fenced_in_both_tables_and_lands_nothing(settings: Settings)
 
 
 @pytest.mark.parametrize("is_token_raised", [True, pytest.param(False, id="control")])
-def test_a_zombie_that_wakes_between_its_two_commits_doubles_nothing_even_under_other_rules(settings: Settings, is_token_raised: bool) -> None:
+def test_a_zombie_that_wakes_between_its_two_commits_doubles_nothing_even_under_other_rules(
+    settings: Settings, is_token_raised: bool
+) -> None:
     zombie, owner = Worker(settings, bad=[1]), Worker(settings, bad=[0, 2])
     zombie.take_over(P0)
-    steps = zombie.landing.flush([Range(P0, 0, 3, 3)], zombie.judge, [], landed := [])
+    landed: list[Range] = []
+    steps = zombie.landing.flush([Range(P0, 0, 3, 3)], zombie.judge, [], landed)
     while next(steps) != "before events commit":
         pass
     if is_token_raised:
@@ -281,7 +288,8 @@ def test_a_file_that_was_uploaded_too_long_ago_is_read_again_and_not_committed(s
     now = [0.0]
     worker = Worker(settings, clock=lambda: time.monotonic() + now[0])
     worker.take_over(P0)
-    steps = worker.landing.flush([Range(P0, 0, 3, 3)], worker.judge, [], landed := [])
+    landed: list[Range] = []
+    steps = worker.landing.flush([Range(P0, 0, 3, 3)], worker.judge, [], landed)
     uploads = 0
     for step in steps:
         uploads += step == "before events upload"

@@ -32,11 +32,13 @@ def list_dead_letters(
     if reason and reason not in {one.value for one in Reason}:
         raise UsageError(f"Option '--reason' is '{reason}'; expected one of {', '.join(one.value for one in Reason)}.")
     rows = _dataset(ds.field("reason") == reason if reason else None)
+    connection = duckdb.connect(":memory:")
+    connection.register("rows", rows)
     if count:
-        found = duckdb.sql("select reason, count(*) as dead_letters from rows group by all order by 2 desc, 1")
+        found = connection.sql("select reason, count(*) as dead_letters from rows group by all order by 2 desc, 1")
         _print(found.columns, found.fetchall(), as_json)
         return
-    found = duckdb.sql(
+    found = connection.sql(
         f"""
         select _appended_at::varchar as appended_at, reason, error, value, value_bytes, event_id,
             topic || '/' || _partition || '/' || _offset as position
