@@ -7,13 +7,14 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import Settings, load_settings
 from pipeline.kafka_admin import open_admin
-from pipeline.stack.lifecycle import start_stack, stop_stack
+from pipeline.stack.lifecycle import start_stack
 from pipeline.stack.ports import is_free
 from pipeline.stack.programs import environment
 from pipeline.stack.readiness import ensure_bucket
@@ -33,11 +34,23 @@ def pytest_configure() -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A running stack without workers: the settings that it was started with."""
     settings = load_settings(home=tmp_path_factory.mktemp("stack") / "home", port_offset=free_port_offset(), local_workers=0)
-    try:
-        start_stack(settings)
+    with running_stack(settings):
         yield settings
-    finally:
-        stop_stack(settings, is_deleted=True)
+
+
+@contextmanager
+def running_stack(settings: Settings) -> Iterator[None]:
+    """A stack for the time of a `with` block; it is stopped and removed even when this process is killed.
+
+    Another process waits for the end of its standard input, which comes when this one closes it or is gone.
+    """
+    stop = f"import sys; sys.stdin.read(); sys.argv = {['headwater', 'down', '--delete']!r}; from pipeline.cli import main; main()"
+    variables = os.environ | environment(settings)
+    with subprocess.Popen(
+        [sys.executable, "-c", stop], env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    ):
+        start_stack(settings)
+        yield
 
 
 @pytest.fixture

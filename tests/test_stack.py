@@ -26,7 +26,7 @@ from pipeline.stack.supervision import Supervisor, kill_processes, socket_path
 from pipeline.stores import build_store
 from pipeline.topics import ensure_topics
 from schemas.errors import SettingError, UnavailableError, UsageError
-from tests.conftest import free_port_offset, headwater
+from tests.conftest import free_port_offset, headwater, running_stack
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,8 @@ def second_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
     """A stack of this module's own, to be hurt; its home has a name that is long and full of signs that mean something elsewhere."""
     home = tmp_path_factory.mktemp("second") / ("100% of the trouble; #1 $HOME 'quoted' " + "x" * 80)
     settings = load_settings(home=home, port_offset=free_port_offset(), local_workers=0)
-    try:
-        start_stack(settings)
+    with running_stack(settings):
         yield settings
-    finally:
-        stop_stack(settings, is_deleted=True)
 
 
 def test_a_second_up_leaves_every_process_as_it_is(stack: Settings) -> None:
