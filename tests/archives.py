@@ -78,7 +78,7 @@ def read_raw_events(settings: Settings) -> list[tuple[str, Json]]:
     consumer.assign([confluent_kafka.TopicPartition(topic, partition, 0) for partition in partitions])
     found, open_partitions = [], set(partitions)
     while open_partitions:
-        for message in consumer.consume(1000, timeout=10):
+        for message in consumer.consume(1000, timeout=0.1):
             error, value, key = message.error(), message.value(), message.key()
             if error is not None:
                 assert error.code() == confluent_kafka.KafkaError._PARTITION_EOF, error
