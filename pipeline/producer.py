@@ -74,6 +74,9 @@ class Producer:
             except BufferError:
                 self._producer.poll(0.1)
                 self._raise_failure()
+            except confluent_kafka.KafkaException as error:
+                self._failure = str(error.args[0])
+                self._raise_failure()
         self.sent += 1
         if self.sent % 1000 == 0:
             self._producer.poll(0)

@@ -26,7 +26,7 @@ VISITS_A_SEND = 2
 LIVE_SLOT = 250
 # A visit is over after half an hour; before a live run begins, so many messages at most are made to fill the shop.
 LIVE_HORIZON = 30 * MINUTE
-LIVE_FILL_MAX = 300_000
+LIVE_FILL_MAX = 150_000
 # So many others are asked when the one who was to come is still there.
 ASKED_MAX = 50
 

@@ -1,0 +1,110 @@
+"""The ledger counts by the definitions of queries/README.md."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import simulate
+from pipeline.simulate.compare import COMPARED
+from pipeline.simulate.ledger import LEDGER_KEYS, Ledger
+from pipeline.simulate.plan import DAY, MINUTE, Plan
+from pipeline.simulate.records import DUPLICATE, LANDED, Message
+from tests.simulated import DIRTY, messages_of
+
+PLAN = Plan(users=10, days=2, start=date(2026, 10, 1))
+NOON = PLAN.start_ms + DAY // 2
+
+
+def event(
+    at_ms: int,
+    endpoint: str = "phone",
+    event_type: str = "screen.view",
+    session: str | None = None,
+    outcome: str = LANDED,
+    user: str | None = None,
+    purchase: tuple[int, int] | None = None,
+) -> Message:
+    return Message(at_ms, b"shop/" + endpoint.encode(), b"{}", outcome, event_type, endpoint, at_ms, at_ms, user, session, purchase)
+
+
+def report(*messages: Message) -> dict[str, Any]:
+    ledger = Ledger(PLAN)
+    ledger.add(list(messages))
+    return ledger.report()
+
+
+@pytest.mark.parametrize(
+    ("gap", "sessions"),
+    [
+        pytest.param(30 * MINUTE - 1, 1, id="within"),
+        pytest.param(30 * MINUTE, 1, id="exactly"),
+        pytest.param(30 * MINUTE + 1, 2, id="beyond"),
+    ],
+)
+def test_silence_of_more_than_half_an_hour_opens_a_new_session(gap: int, sessions: int) -> None:
+    found = report(event(NOON), event(NOON + gap))
+    assert (found["sessions"], found["sessions_by_gap"]) == (sessions, sessions)
+
+
+def test_order_of_arrival_does_not_matter_for_sessions() -> None:
+    assert report(event(NOON + 50 * MINUTE), event(NOON), event(NOON + 25 * MINUTE))["sessions"] == 1
+
+
+def test_a_clients_session_is_one_however_long_the_silence() -> None:
+    found = report(event(NOON, session="a"), event(NOON + 300 * MINUTE, session="a"), event(NOON + 1, session="b"))
+    assert (found["sessions"], found["sessions_by_gap"]) == (2, 0)
+
+
+def test_a_session_counts_on_the_day_on_which_it_started() -> None:
+    midnight = PLAN.start_ms + DAY
+    found = report(event(midnight, session="a"), event(midnight - 1, session="a"))
+    assert {day: figures["sessions"] for day, figures in found["dates"].items()} == {"2026-10-01": 1, "2026-10-02": 0}
+
+
+@pytest.mark.parametrize("event_type", ["_email.open", "_SMS.SUCCESS", "_campaign.send", "_journey.send"])
+def test_what_happens_to_an_endpoint_makes_nobody_active(event_type: str) -> None:
+    found = report(event(NOON, event_type=event_type))
+    assert (found["landed"], found["endpoints"], found["active_endpoints"], found["sessions"]) == (1, 1, 0, 0)
+
+
+def test_duplicates_and_dead_letters_are_sent_and_change_no_other_figure() -> None:
+    good = event(NOON, session="a", user="u", purchase=(250, 2))
+    others = [event(NOON + DAY, "other", outcome=outcome, user="v") for outcome in (DUPLICATE, "not_json", "not_json", "empty")]
+    before, after = report(good), report(good, *others)
+    assert after["dead_letters"] == {"empty": 1, "not_json": 2}
+    assert (after["sent"], after["landed"], after["duplicates"]) == (5, 1, 1)
+    same = set(LEDGER_KEYS) - {"sent", "bytes", "duplicates", "dead_letters"}
+    assert {name: before[name] for name in same} == {name: after[name] for name in same}
+
+
+def test_equal_purchases_stay_as_many_as_they_are_and_cents_add_up_exactly() -> None:
+    bought = [event(NOON, session="a", event_type="_monetization.purchase", purchase=(10, 1))] * 3
+    found = report(*bought)
+    assert (found["purchases"], found["units"], found["revenue"], found["buyers"]) == (3, 3, 0.3, 1)
+
+
+def test_report_has_the_documented_keys_and_nothing_else() -> None:
+    assert list(report(event(NOON))) == list(LEDGER_KEYS)
+    assert set(COMPARED) <= LEDGER_KEYS.keys()
+    readme = (Path(simulate.__file__).parent / "README.md").read_text()
+    assert [name for name, meaning in LEDGER_KEYS.items() if f"| `{name}` | {meaning} |" not in readme] == []
+
+
+def test_ledger_of_nothing_is_all_zero() -> None:
+    found = report()
+    assert (found["sent"], found["sessions"], found["revenue"], found["dates"]) == (0, 0, 0.0, {})
+
+
+def test_ledger_of_a_dirty_run_balances() -> None:
+    ledger = Ledger(DIRTY)
+    ledger.add(list(messages_of(DIRTY)))
+    found = ledger.report()
+    assert found["sent"] == found["landed"] + found["duplicates"] + sum(found["dead_letters"].values())
+    for name, key in (("landed", "events"), ("sessions", "sessions"), ("purchases", "purchases")):
+        assert found[name] == sum(figures[key] for figures in found["dates"].values())
+    assert sum(found["event_types"].values()) == found["landed"]
+    assert found["sessions_by_gap"] > 0
+    assert found["bot_events"] > 0
+    assert found["delayed_events"] > 0
