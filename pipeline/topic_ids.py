@@ -6,11 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import kafka
 import kafka.errors
 
 from pipeline.config import Settings
-from pipeline.stores import kafka_python_options
+from pipeline.kafka_admin import connect_admin
 from schemas.errors import UnavailableError
 
 
@@ -36,7 +35,7 @@ class TopicIds:
         """
         try:
             if self._admin is None:
-                self._admin = kafka.KafkaAdminClient(**kafka_python_options(self._settings))
+                self._admin = connect_admin(self._settings)
             found = self._admin.describe_topics(list(topics))
         except kafka.errors.KafkaError as error:
             self.close()
