@@ -46,7 +46,7 @@ class Device:
         """What all records of a session have in common before `session`."""
         name, code = release_at(at_ms, self.lag_days)
         sdk, sdk_version = self.model.sdk
-        build = f'"package_name":"com.example.shop","title":"Corner Shop","version_code":"{code}",' if self.model.kind == "android" else ""
+        build = f'"package_name":"com.example.shop","version_code":"{code}",' if self.model.kind == "android" else ""
         return (
             f'"event_version":"3.0","application":{{"app_id":"{app}",{build}"version_name":"{name}",'
             f'"sdk":{{"name":"{sdk}","version":"{sdk_version}"}}}},{self.client}'
@@ -93,15 +93,15 @@ class People:
         devices = tuple(self._make_device(rng, locale, user, is_skewed) for _ in range(1 + (chance() < 0.35) + (chance() < 0.1)))
         name = f"{FIRST[int(chance() * len(FIRST))]}.{LAST[int(chance() * len(LAST))]}"
         has_email, has_phone = is_known and chance() < 0.85, is_known and chance() < 0.4
-        email = self._make_endpoint(rng, "EMAIL", f"{name}.{number}@example.com", locale, user) if has_email else None
-        phone = self._make_endpoint(rng, "SMS", f"+1555{number % 10_000_000:07d}", locale, user) if has_phone else None
+        email = self._make_endpoint(rng, "EMAIL", f"{name}.{number}@example.com", user) if has_email else None
+        phone = self._make_endpoint(rng, "SMS", f"+1555{number % 10_000_000:07d}", user) if has_phone else None
         return Person(number, devices, email, phone, locale[1], chance() < 0.25)
 
     def _make_device(self, rng: random.Random, locale: tuple[str, str, str], user: dict[str, object], is_skewed: bool) -> Device:
         chance = rng.random
         model = MODELS[int(chance() * len(MODELS))]
         address = f"{rng.getrandbits(256):064x}" if model.channel else ""
-        endpoint = self._make_endpoint(rng, model.channel, address, locale, user)
+        endpoint = self._make_endpoint(rng, model.channel, address, user)
         (cognito_id,) = make_uuids(rng, 1)
         device: dict[str, object] = {}
         if model.has_device:
@@ -112,7 +112,7 @@ class People:
                 "platform": {"name": model.platform, "version": model.platform_version},
             }
         client = {"client_id": endpoint.endpoint_id}
-        if chance() < 0.2:
+        if chance() < 0.1:
             client["cognito_id"] = f"us-east-1:{cognito_id}"
         return Device(
             endpoint=endpoint,
@@ -125,11 +125,9 @@ class People:
             has_sessions=model.kind in ("ios", "android") or chance() < 0.85,
         )
 
-    def _make_endpoint(
-        self, rng: random.Random, channel: str, address: str, locale: tuple[str, str, str], user: dict[str, object]
-    ) -> Endpoint:
+    def _make_endpoint(self, rng: random.Random, channel: str, address: str, user: dict[str, object]) -> Endpoint:
         (endpoint_id,) = make_uuids(rng, 1)
-        found: dict[str, object] = {"EndpointStatus": "ACTIVE", "OptOut": "NONE", "Location": {"Country": locale[1]}}
+        found: dict[str, object] = {"EndpointStatus": "ACTIVE", "OptOut": "NONE"}
         if channel:
             found = {"ChannelType": channel, "Address": address, **found}
         if user:

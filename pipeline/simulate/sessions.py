@@ -1,6 +1,7 @@
 """What somebody does in the shop in one go: a session's records, and a crawler's."""
 
 import random
+import time
 
 from pipeline.producer import record_key
 from pipeline.simulate.devices import CRAWLERS, ip_address
@@ -30,7 +31,9 @@ class Session:
         self._session_id: str | None = None
         self._session = '"session":{},'
         if device.has_sessions:
-            self._session_id = self._ids.pop()
+            # As Pinpoint's SDKs make it: the beginning of the endpoint's id, and when the device's clock says that it began.
+            began = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._start // 1000))
+            self._session_id = f"{device.endpoint.endpoint_id[:8]}-{began}{self._start % 1000:03d}"
             self._session = f'"session":{{"session_id":"{self._session_id}","start_timestamp":{self._start}}},'
         self._middle = self._head + self._session
 
