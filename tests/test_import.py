@@ -31,7 +31,7 @@ from pipeline.imports.rows import Row
 from pipeline.imports.run import ImportOptions, import_addresses
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
-from schemas.errors import HeadwaterError, UnavailableError, UsageError
+from schemas.errors import UnavailableError, UsageError
 from schemas.records import RECORDS
 from schemas.tables import FOLDER
 from sinks.imports import KEY, FinishedImport, Imports
@@ -145,8 +145,9 @@ def test_an_import_killed_in_the_middle_goes_on_where_kafka_had_acknowledged(set
     path = write_lines(tmp_path / "x.ndjson", [stream_record(number) for number in range(rows)])
     killed_at = kill_in_the_middle(settings, path)
     assert 0 < killed_at < rows
-    second = import_file(settings, path)
+    second = import_file(settings, path, dt.datetime.now(dt.UTC))
     assert (second.status, second.rows, second.acknowledged) == (Status.IMPORTED, rows, rows)
+    assert second.message == ""
     assert second.sent == rows - killed_at
     found = ids(settings)
     # Nothing is lost; what was sent twice carries the same id, so the dedup window knows it.
@@ -188,7 +189,8 @@ def test_a_cut_off_file_is_imported_as_far_as_it_goes_and_its_whole_copy_goes_on
     assert (first.status, first.rows, first.acknowledged, first.is_well) == (Status.BROKEN, 49, 49, False)
     assert "line 50 does not end" in first.message
     assert import_file(settings, cut).status == Status.BROKEN
-    second = import_file(settings, whole)
+    second = import_file(settings, whole, NOW + 8 * DAY)
+    assert "goes on after 8 days, longer than the dedup window: of the rows after 49" in second.message
     assert (second.status, second.rows, second.sent, second.acknowledged) == (Status.IMPORTED, 50, 1, 50)
     assert ids(settings) == {f"{first.content_hash}/{number}": 1 for number in range(1, 51)}
     assert not list((settings.home / "imports").glob("*.json"))
@@ -215,11 +217,19 @@ def test_bad_rows_do_not_stop_the_file_and_end_with_status_1(settings: Settings,
     assert run_headwater("import", str(path)).returncode == 0  # Finished all the same: it is skipped now.
 
 
+def test_an_empty_file_is_nothing_to_remember(settings: Settings, tmp_path: Path) -> None:
+    for name in ("a.ndjson", "b.ndjson"):
+        outcome = import_file(settings, write_lines(tmp_path / name, []))
+        assert (outcome.status, outcome.rows) == (Status.IMPORTED, 0)
+
+
 def test_two_imports_of_the_same_content_at_once_send_it_once(settings: Settings, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "x.ndjson", [stream_record(number) for number in range(10)])
     content_hash = import_file(settings, path, is_dry_run=True).content_hash
-    with Ledger(settings.home / "imports", content_hash), pytest.raises(HeadwaterError, match="is being imported by process"):
-        import_file(settings, path)
+    with Ledger(settings.home / "imports", content_hash):
+        second = import_file(settings, path)
+    assert (second.status, second.sent) == (Status.FAILED, 0)
+    assert "is being imported by process" in second.message
     assert import_file(settings, path).status == Status.IMPORTED
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from schemas.errors import HeadwaterError, UsageError
+from pipeline.imports.rows import BusyFileError
+from schemas.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Ledger:
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> "Ledger":
-        """Raises HeadwaterError when another process imports the same content."""
+        """Raises BusyFileError when another process imports the same content."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = (self._folder / f"{self._content_hash}.lock").open("a+")
@@ -71,7 +72,7 @@ class Ledger:
             lock.seek(0)
             holder = lock.read().strip()
             lock.close()
-            raise HeadwaterError(
+            raise BusyFileError(
                 f"The same content is being imported by process {holder or 'of another user'} (lock {lock.name}); wait until it ends."
             ) from None
         lock.truncate(0)

@@ -24,6 +24,10 @@ class BrokenFileError(FileError):
     """A file ends too early or is damaged from some place on; every row before it was read."""
 
 
+class BusyFileError(FileError):
+    """Another process imports the same content at this moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of a file.

@@ -22,7 +22,7 @@ from pipeline.producer import Producer
 from pipeline.stores import build_store
 from pipeline.topics import ensure_topics
 from pipeline.topology import RAW_EVENTS, topic_name
-from schemas.errors import HeadwaterError, UsageError
+from schemas.errors import UnavailableError, UsageError
 from sinks.imports import FinishedImport, Imports
 
 LEDGER_SECS = 0.25
@@ -97,7 +97,7 @@ class _Run:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._locks:
-            if kind is None or not issubclass(kind, HeadwaterError):
+            if kind is None or not issubclass(kind, UnavailableError):
                 self._commit()
 
     def import_file(self, file: StoredFile, watch: Watch) -> Outcome:
@@ -139,8 +139,10 @@ class _Run:
                 outcome.status = Status.SKIPPED
                 outcome.message = f"imported on {before.finished_at:%Y-%m-%d %H:%M} UTC as '{before.file}', {before.acknowledged:,} records"
                 return
+            begun = ledger.read()
             cut_off = next((progress for progress in shorter if hashes[progress.size] == progress.content_hash), None)
-            progress = self._check_same(ledger.read() or _go_on_from(cut_off, file, outcome) or self._fresh_progress(file, outcome))
+            progress = self._check_same(begun or _go_on_from(cut_off, file, outcome) or self._fresh_progress(file, outcome))
+            outcome.message = self._remark_late(progress)
             self._read(file, file_format, outcome, watch, progress, ledger)
             if self._places.changed(file):
                 raise BrokenFileError(
@@ -148,7 +150,8 @@ class _Run:
                     "import it again once nothing writes to it."
                 )
             outcome.status = Status.IMPORTED
-            self._finished.append(self._finished_import(outcome))
+            # All empty files have the same content: there is nothing to remember.
+            self._finished += [self._finished_import(outcome)] if outcome.rows else []
             self._ledgers += [ledger, *([Ledger(self._folder, cut_off.content_hash)] if cut_off else [])]
             self._locks.push(locks.pop_all())
         if len(self._finished) >= COMMIT_FILES or time.monotonic() - self._committed_at > COMMIT_SECS:
@@ -236,6 +239,16 @@ class _Run:
                     f"{now}; go on as it began, or remove '{self._folder / progress.content_hash}.json' to send all of it anew."
                 )
         return progress
+
+    def _remark_late(self, progress: Progress) -> str:
+        """What to say of an import that goes on after the dedup window has passed."""
+        paused = self._now() - dt.datetime.fromisoformat(progress.updated_at)
+        if not progress.acknowledged_through or paused < dt.timedelta(hours=self._settings.dedup_window_hours):
+            return ""
+        return (
+            f"goes on after {paused.days} days, longer than the dedup window: of the rows after {progress.acknowledged_through}, those that "
+            "Kafka had when the import was killed, though it had not said so, land twice"
+        )
 
     def _finished_import(self, outcome: Outcome) -> FinishedImport:
         mapping = self._options.mapping
