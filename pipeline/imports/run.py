@@ -252,11 +252,12 @@ class _Run:
 
     def _finished_import(self, outcome: Outcome) -> FinishedImport:
         mapping = self._options.mapping
+        mapped_app = mapping.fields.get("app_id") if mapping else None
         return FinishedImport(
             content_hash=outcome.content_hash,
             file=outcome.file,
             mapping=mapping.text if mapping else None,
-            app_id=self._options.app_id,
+            app_id=self._options.app_id or (mapped_app.constant if mapped_app else None),
             rows=outcome.rows,
             acknowledged=outcome.acknowledged,
             rejected=outcome.rejected,
