@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import fastavro
 import pyarrow as pa
 import pytest
 import s3fs
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from agents.deduplicate import DedupRules, deduplicate_batch
 from agents.validate import ValidateRules, validate_batch
@@ -141,7 +143,7 @@ def landed(values: list[bytes], appended_at: list[dt.datetime], tmp_path: Path) 
 
 
 def test_an_import_killed_in_the_middle_goes_on_where_kafka_had_acknowledged(settings: Settings, tmp_path: Path) -> None:
-    rows = 60_000
+    rows = 100_000
     path = write_lines(tmp_path / "x.ndjson", [stream_record(number) for number in range(rows)])
     killed_at = kill_in_the_middle(settings, path)
     assert 0 < killed_at < rows
@@ -175,10 +177,14 @@ def kill_in_the_middle(settings: Settings, path: Path) -> int:
 
 
 def test_an_import_does_not_go_on_in_another_way_than_it_began(settings: Settings, tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "x.ndjson", [stream_record(number) for number in range(60_000)])
+    path = write_lines(tmp_path / "x.ndjson", [stream_record(number) for number in range(100_000)])
     killed_at = kill_in_the_middle(settings, path)
     with pytest.raises(UsageError, match=f"up to row {killed_at} with the identical rows keep, and now it is one"):
         import_file(settings, path, identical_rows="one")
+    # The control: without the ledger nothing is known of the first try, and all of it is sent.
+    (ledger,) = (settings.home / "imports").glob("*.json")
+    ledger.unlink()
+    assert import_file(settings, path, identical_rows="one").sent == 100_000
 
 
 def test_a_cut_off_file_is_imported_as_far_as_it_goes_and_its_whole_copy_goes_on_from_there(settings: Settings, tmp_path: Path) -> None:
@@ -272,3 +278,18 @@ def test_rows_of_the_table_are_written_once_by_however_many(settings: Settings) 
     with duckdb.connect() as con:
         rows = DeltaTable(build_store(settings).uri(KEY), storage_options=build_store(settings).delta_options()).to_pyarrow_table()
         assert con.from_arrow(rows).aggregate("count(*), count(distinct content_hash)").fetchall() == [(5, 5)]
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_commit_whose_reply_was_lost_is_refused_the_second_time(
+    is_guarded: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = FinishedImport("hash", "x.ndjson", None, "shop", 3, 2, 1, 0, "keep", NOW)
+    first, second = Imports(build_store(settings)), Imports(build_store(settings))
+    stale = [first._refresh(), second._refresh()]
+    if not is_guarded:
+        monkeypatch.setattr("sinks.imports.CommitProperties", lambda **_: CommitProperties())
+    first._append(stale[0], [row])
+    with pytest.raises(CommitFailedError) if is_guarded else nullcontext():
+        second._append(stale[1], [row])
+    assert first._refresh().count() == (1 if is_guarded else 2)
