@@ -87,6 +87,12 @@ class Reader:
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             # While rows stream to a writer, the query's own error comes wrapped in the writer's.
             raise self._explain(error, is_over.is_set()) from None
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            # So DuckDB's client says that Ctrl-C was pressed; the query itself goes on until it is told.
+            self.con.interrupt()
+            raise KeyboardInterrupt from None
         finally:
             timer.cancel()
 

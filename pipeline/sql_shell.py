@@ -74,10 +74,7 @@ class Shell:
                 print_table(answer, self._console, self._rows_shown)
         except HeadwaterError as error:
             self._console.print(Text(str(error), style="red"))
-        except (KeyboardInterrupt, RuntimeError) as error:
-            # DuckDB turns Ctrl-C during a query into RuntimeError("Query interrupted").
-            if isinstance(error, RuntimeError) and "interrupted" not in str(error).lower():
-                raise
+        except KeyboardInterrupt:
             self._console.print(Text("Stopped.", style="red"))
         return True
 

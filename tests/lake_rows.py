@@ -59,9 +59,8 @@ def dead_letter(**given: Any) -> dict[str, Any]:
     return _placed(row | given, next(_offsets), given.get("_appended_at", NOON))
 
 
-def _placed(row: dict[str, Any], offset: int, moment: datetime) -> dict[str, Any]:
-    defaults = {"_topic_id": "topic", "_partition": 0, "_offset": offset, "_appended_at": moment, "_payload_hash": offset}
-    row = defaults | row
+def _placed(row: Row, offset: int, moment: datetime) -> dict[str, Any]:
+    row = {"_topic_id": "topic", "_partition": 0, "_offset": offset, "_appended_at": moment, "_payload_hash": offset, **row}
     return row | {"arrival_date": row["_appended_at"].date()}
 
 

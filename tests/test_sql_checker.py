@@ -225,8 +225,9 @@ def con(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture
 def open_con(file: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A copy in which nothing is checked or locked. Extensions stay where they are: a test downloads nothing."""
-    config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False, "custom_extension_repository": str(tmp_path)}
-    with duckdb.connect(shutil.copy(file, tmp_path), config=config) as con:
+    with duckdb.connect(shutil.copy(file, tmp_path)) as con:
+        con.execute("set autoinstall_known_extensions = false; set autoload_known_extensions = false")
+        con.execute(f"set custom_extension_repository = '{tmp_path}'")
         yield con
 
 

@@ -3,9 +3,14 @@
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from prompt_toolkit.input import create_pipe_input
@@ -16,6 +21,7 @@ from pipeline.config import Settings
 from pipeline.output_formats import Format, print_table, write_answer
 from pipeline.reader import LimitError, open_reader
 from pipeline.sql_shell import Shell
+from pipeline.stack.programs import environment
 from schemas.errors import UsageError
 from tests.conftest import RunHeadwater
 from tests.lake_rows import at, event, memory_lake, purchase, write_lake
@@ -166,6 +172,27 @@ class TestCommand:
         assert (done.returncode, done.stdout) == (2, "")
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+
+    def test_ctrl_c_stops_the_query_without_a_stack_trace(self, lake: Settings) -> None:
+        endless = "select sum(i * j) from range(1000000000) a(i), range(1000000000) b(j)"
+        command = [sys.executable, "-m", "pipeline.cli", "sql", endless]
+        asking = subprocess.Popen(
+            command,
+            env=os.environ | environment(lake),
+            stderr=subprocess.PIPE,
+            text=True,
+            # Tests that run in the background have Ctrl-C ignored, and would hand that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread is about to fork here.
+        )
+        try:
+            times = psutil.Process(asking.pid).cpu_times
+            while (spent := times()).user < 4:  # Starting takes less: by then it is the query that runs.
+                assert asking.poll() is None, spent
+            asking.send_signal(signal.SIGINT)
+            _, errors = asking.communicate(timeout=60)
+        finally:
+            asking.kill()
+        assert (asking.returncode != 0, "Traceback" in errors) == (True, False), errors
 
     def test_views_are_listed_and_shown(self, settings: Settings, run_headwater: RunHeadwater) -> None:
         listed = json.loads(run_headwater("views", "--json").stdout)
