@@ -118,9 +118,9 @@ class KeyWindow:
 
     @property
     def covered_secs(self) -> float:
-        """How far back the keys reach from the latest append time."""
+        """How far back the keys reach from the latest append time, a key's or a record's."""
         oldest = self.oldest_at
-        return 0.0 if oldest is None else (self.latest_at - oldest) / 1e6
+        return 0.0 if oldest is None else (max(self.latest_at, *(run.newest for run in self._runs)) - oldest) / 1e6
 
     def find(self, ids: U64, rests: U64) -> Found:
         """Look keys up; `ids` ascending, `rests` beside them. Changes nothing."""
@@ -143,7 +143,15 @@ class KeyWindow:
         """
         self.latest_at = max(self.latest_at, keys.latest_at)
         self.offset_covered = max(self.offset_covered or 0, keys.offset_next)
-        self._append(keys.ids, keys.rests, keys.times)
+        self.learn(keys.ids, keys.rests, keys.times)
+
+    def learn(self, ids: U64, rests: U64, times: I64) -> None:
+        """Learn keys without a word on clock and offset; known ones among them do no harm. May write to disk, as `add`."""
+        if len(ids):
+            run = sorted_run(ids, rests, times)
+            self._runs.append(run)
+            self._bitmap.add(run.ids)
+        self._settle()
 
     def expire(self, window_secs: float) -> None:
         """Let go of keys older than `window_secs` before the latest append time; merges are spread over the calls."""
@@ -161,13 +169,6 @@ class KeyWindow:
         self._runs = []
         self._bitmap = KeyBitmap(0, 0)
         self._budget.leave(self)
-
-    def _append(self, ids: U64, rests: U64, times: I64) -> None:
-        if len(ids):
-            run = sorted_run(ids, rests, times)
-            self._runs.append(run)
-            self._bitmap.add(run.ids)
-        self._settle()
 
     def _settle(self) -> None:
         """Merge what is due, renew the bitmap where that pays, come down to the share of the budget."""
@@ -238,7 +239,7 @@ def fill_window(con: duckdb.DuckDBPyConnection, window: KeyWindow, tables: Itera
     """Learn keys from rows of the lake, in any order and number, known ones among them.
 
     Columns: app_id, endpoint_id, event_id, event_type, event_timestamp, _appended_at; others are ignored. The offset that the
-    rows cover is for the caller to set.
+    rows cover is for the caller to set. The clock stays: rows may have landed in another partition, days ahead of this one.
     """
     waiting: list[tuple[U64, U64, I64]] = []
     for rows in tables:
@@ -260,5 +261,4 @@ def append_times(table: pa.Table) -> I64:
 
 def _learn(window: KeyWindow, parts: list[tuple[U64, U64, I64]]) -> None:
     ids, rests, times = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    if len(ids):
-        window.add(NewKeys(ids, rests, times, int(times.max()), window.offset_covered or 0))
+    window.learn(ids, rests, times)

@@ -193,6 +193,13 @@ def test_batch_longer_than_the_window_goes_on_from_what_landed_before(stream: St
     assert stream.take(Event(at=90), Event(at=101), Event(at=202), Event(at=203), Event(at=304), first_offset=1) == [2, 3, 5]
 
 
+def test_window_filled_with_keys_of_a_partition_days_ahead_forgets_nothing(stream: Stream) -> None:
+    """After partitions were added, the lake's rows come from partitions that lag differently."""
+    stream.restart([Event(at=10), Event(at=500, event_id="e2")])
+    assert stream.take(Event(at=60, event_id="e3"), Event(at=70)) == [0]
+    assert stream.take(Event(at=110), Event(at=111), first_offset=2) == [3]
+
+
 def test_batch_is_judged_the_same_until_it_is_committed(stream: Stream) -> None:
     batch = in_order([Event(), Event(event_id="e2"), Event()])
     first, again = stream.judge(batch), stream.judge(batch)
