@@ -156,7 +156,7 @@ def test_an_import_killed_in_the_middle_goes_on_where_kafka_had_acknowledged(set
     assert found.keys() == {f"{second.content_hash}/{number}" for number in range(1, rows + 1)}
     assert set(found.values()) <= {1, 2}
     assert import_file(settings, path).status == Status.SKIPPED
-    assert not list((settings.home / "imports").glob("*.json"))
+    assert not list((settings.home / "imports").iterdir())
 
 
 def kill_in_the_middle(settings: Settings, path: Path) -> int:

@@ -138,6 +138,7 @@ class _Run:
             if before is not None:
                 outcome.status = Status.SKIPPED
                 outcome.message = f"imported on {before.finished_at:%Y-%m-%d %H:%M} UTC as '{before.file}', {before.acknowledged:,} records"
+                ledger.remove()
                 return
             begun = ledger.read()
             cut_off = next((progress for progress in shorter if hashes[progress.size] == progress.content_hash), None)
