@@ -25,6 +25,7 @@ from schemas.errors import HeadwaterError, UnavailableError, UsageError
 from schemas.tables import TableSchema, load_table
 from sinks.store import Store
 
+# In this order: a flush commits dead_letters first, so a dead_letters that is pinned after events lacks nothing of what events covers.
 TABLES = ("events", "dead_letters", "imports")
 PINNED = "pinned_"
 
