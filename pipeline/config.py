@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     dedup_enabled: bool = _setting(True, "set aside what was seen before", "true")
     dedup_window_hours: float = _setting(168, "how far back a resend is recognised, by append time", "168", gt=0, le=87600)
     dedup_memory_bytes_max: int = _setting(
-        200_000_000, "memory for dedup keys; beyond it they lie on local disk", "200000000", ge=1_000_000
+        120_000_000, "memory for dedup keys; beyond it they lie on local disk", "120000000", ge=1_000_000
     )
     dedup_bytes_kept: bool = _setting(True, "a duplicate's dead letter keeps its bytes", "false")
     late_hours: float = _setting(24, "lateness from which a landed event counts as late", "24", ge=0)
