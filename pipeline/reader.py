@@ -4,7 +4,6 @@ One session's answers agree with each other, because each table is pinned once, 
 has run yet gives empty views; columns that an older table lacks are null.
 """
 
-import importlib.resources
 import os
 import tempfile
 import threading
@@ -18,16 +17,12 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.config import Settings
+from pipeline.lake_relations import create_lake, quoted
 from pipeline.sql_checker import check_sql
 from pipeline.stores import build_store
-from pipeline.views import LAKE, View, askable, create_views, load_views
+from pipeline.views import View, askable, create_views, load_views
 from schemas.errors import HeadwaterError, UnavailableError, UsageError
-from schemas.tables import TableSchema, load_table
 from sinks.store import Store
-
-# In this order: a flush commits dead_letters first, so a dead_letters that is pinned after events lacks nothing of what events covers.
-TABLES = ("events", "dead_letters", "imports")
-PINNED = "pinned_"
 
 
 class QueryError(UsageError):
@@ -119,40 +114,25 @@ def open_reader(settings: Settings) -> Reader:
 
     Raises UnavailableError when the store does not answer.
     """
-    store = build_store(settings, is_reader=True)
-    con = _connect(settings)
-    _load_extensions(con)
-    con.execute(_secret_sql(store))
-    con.execute(f"create schema {LAKE}")
-    for name in TABLES:
-        schema = _schema(settings, name)
-        _create_relation(con, schema, _pin_table(con, store, name))
-    return _finish(con, settings, allowed=store.uri("lake/"))
+    return _open(settings, build_store(settings, is_reader=True))
 
 
 def open_empty_reader(settings: Settings) -> Reader:
     """The same views over empty tables, without a store: what their columns are can be asked anywhere."""
+    return _open(settings, None)
+
+
+def _open(settings: Settings, store: Store | None) -> Reader:
     con = _connect(settings)
-    con.execute(f"create schema {LAKE}")
-    for name in TABLES:
-        _create_relation(con, _schema(settings, name), None)
-    return _finish(con, settings, allowed="")
-
-
-def _finish(con: duckdb.DuckDBPyConnection, settings: Settings, allowed: str) -> Reader:
+    create_lake(con, store, settings.promoted_attributes)
     views = load_views()
     create_views(con, views, settings)
     # From here on no file, bucket or address but the lake, and no way to change that.
-    if allowed:
-        con.execute(f"set allowed_directories = [{_quoted(allowed)}]")
+    if store is not None:
+        con.execute(f"set allowed_directories = [{quoted(store.uri('lake/'))}]")
     con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
     return Reader(con, views, settings)
-
-
-def _schema(settings: Settings, name: str) -> TableSchema:
-    schema = load_table(name)
-    return schema.with_promoted(settings.promoted_attributes) if name == "events" else schema
 
 
 def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -168,74 +148,3 @@ def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     )
     con.execute("set TimeZone = 'UTC'")
     return con
-
-
-def _load_extensions(con: duckdb.DuckDBPyConnection) -> None:
-    """Load httpfs and delta from their wheels: nothing is downloaded."""
-    for name in ("httpfs", "delta"):
-        file = importlib.resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
-        con.execute(f"load {_quoted(str(file))}")
-
-
-def _secret_sql(store: Store) -> str:
-    """The secret that httpfs and delta read with, for this bucket alone."""
-    key = store.credentials()
-    options = {
-        "key_id": _quoted(key.access_key_id),
-        "secret": _quoted(key.secret_access_key),
-        "region": _quoted(store.region),
-        "scope": _quoted(store.uri("")),
-    }
-    if key.session_token:
-        options["session_token"] = _quoted(key.session_token)
-    if store.endpoint:
-        scheme, _, address = store.endpoint.rstrip("/").partition("://")
-        options |= {"endpoint": _quoted(address), "url_style": "'path'", "use_ssl": str(scheme == "https").lower()}
-    return f"create secret lake (type s3, {', '.join(f'{name} {value}' for name, value in options.items())})"
-
-
-def _pin_table(con: duckdb.DuckDBPyConnection, store: Store, name: str) -> list[str] | None:
-    """Attach a table at its version of now and return its columns; None when there is no such table yet.
-
-    PIN_SNAPSHOT pins at first use, not at ATTACH, so it is used at once.
-    """
-    alias = f"{PINNED}{name}"
-    try:
-        con.execute(f"attach {_quoted(store.uri(f'lake/{name}'))} as {alias} (type delta, pin_snapshot)")
-        return [column[0] for column in con.execute(f"select * from {alias} limit 0").description]
-    except duckdb.Error as error:
-        if _has_log(con, store, name):
-            raise UnavailableError(f"Table '{name}' of the lake at {store.uri('lake/')} could not be read: {error}") from None
-        con.execute(f"detach database if exists {alias}")
-        return None
-
-
-def _has_log(con: duckdb.DuckDBPyConnection, store: Store, name: str) -> bool:
-    try:
-        return con.execute("select 1 from glob(?) limit 1", [store.uri(f"lake/{name}/_delta_log/*")]).fetchone() is not None
-    except duckdb.Error as error:
-        raise UnavailableError(
-            f"The S3 store at {store.endpoint or 'AWS'} with bucket '{store.bucket}' did not answer: {error} "
-            "Start the local stack ('headwater up'), or set HEADWATER_S3_ENDPOINT and HEADWATER_S3_BUCKET."
-        ) from None
-
-
-def _create_relation(con: duckdb.DuckDBPyConnection, schema: TableSchema, found: list[str] | None) -> None:
-    """Create lake.<table> with the columns of the schema, in its order: null of the right type where the table has none yet,
-    then whatever else the table has (attributes that were promoted once, columns of a newer version)."""
-    present = set(found or ())
-    columns = [
-        _identifier(column.name) if column.name in present else f"null::{column.duckdb} as {_identifier(column.name)}"
-        for column in schema.columns
-    ]
-    columns += [_identifier(name) for name in found or () if name not in set(schema.column_names)]
-    source = "where false" if found is None else f"from {PINNED}{schema.name}"
-    con.execute(f"create view {LAKE}.{schema.name} as select {', '.join(columns)} {source}")
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
