@@ -24,7 +24,7 @@ ANSWER_SECS_MAX = 90
 STOP_SECS_MAX = 45
 FREE_BYTES_MIN = 500_000_000
 # What a worker may have put into a home before the stack was first started there.
-WORKER_FOLDERS = {"faust", "spill", "imports", "sql_history", "demo-ledger.json"}
+WORKER_FOLDERS = {"faust", "spill", "imports", "example", "sql_history", "demo-ledger.json"}
 
 
 def start_stack(settings: Settings) -> None:
