@@ -81,14 +81,16 @@ def parse_counted(value: bytes, member_count: int) -> object:
 
     Raises Unreadable.
     """
-    if value.count(b"{") + value.count(b"[") <= DEPTH_MAX and _LONG_DIGITS not in value[::_STRIDE].translate(_DIGITS_ALIKE):
-        try:
-            document = _decode_quickly(value)
-        except (msgspec.MsgspecError, UnicodeError):
-            return parse_exactly(value)
-        if _count_names(document) == member_count:
-            return document
-    return parse_exactly(value)
+    document = _parse_quickly(value, member_count, DEPTH_MAX)
+    return parse_exactly(value) if document is None else document
+
+
+def is_counted(value: bytes, member_count: int, level: int) -> bool:
+    """Whether a text that stands `level` levels deep in a message needs no second look.
+
+    Then `member_count` is the number of names in it, none stands twice, and no rule is broken.
+    """
+    return _parse_quickly(value, member_count, DEPTH_MAX - level) is not None
 
 
 def read_number(number: msgspec.Raw | int) -> float:
@@ -105,6 +107,17 @@ def shorten(document: object) -> str:
     """A parsed value as an error quotes it: its JSON text, cut to a hundred characters."""
     text = write_json(document)
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}... ({len(text)} characters)"
+
+
+def _parse_quickly(value: bytes, member_count: int, depth_max: int) -> Any:
+    """The document, or None where anything is in doubt (null is, too)."""
+    if value.count(b"{") + value.count(b"[") > depth_max or _LONG_DIGITS in value[::_STRIDE].translate(_DIGITS_ALIKE):
+        return None
+    try:
+        document = _decode_quickly(value)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    return document if _count_names(document) == member_count else None
 
 
 def _check_depth(value: bytes) -> None:

@@ -69,14 +69,16 @@ def _fit_object(sent: dict[str, Any], shape: Shape) -> tuple[dict[str, Any], dic
     extra: dict[str, Any] = {}
     for name, value in sent.items():
         place = shape.get(name)
-        if place is None:
-            extra[name] = value
-        elif value is None:
-            continue
-        elif place is _TEXT and type(value) is str:
+        if place is _TEXT and type(value) is str:
             columns[name] = value
-        else:
-            taken, left = _fit_value(value, place) if place is not _TEXT or name != "endpoint" else _fit_endpoint(value)
+        elif place is None:
+            extra[name] = value
+        elif value is not None:
+            if type(place) is dict and type(value) is dict:
+                taken, inner = _fit_object(value, place)
+                left = inner or None
+            else:
+                taken, left = _fit_endpoint(value) if name == "endpoint" else _fit_value(value, place)
             if taken is not None:
                 columns[name] = taken
             if left is not None:
@@ -85,19 +87,19 @@ def _fit_object(sent: dict[str, Any], shape: Shape) -> tuple[dict[str, Any], dic
 
 
 def _fit_value(value: Any, place: Kind | Shape) -> tuple[Any, Any]:
-    """(what the column or columns of a place take, what is left over), each None when there is nothing."""
-    if place is _TEXT:
-        taken: Any = _read_text(value)
-    elif place is _MILLISECONDS:
-        taken = _read_milliseconds(value)
+    """(what the column of a place takes, what is left over), each None when there is nothing."""
+    if place is _MILLISECONDS:
+        taken: Any = _read_milliseconds(value)
+    elif place is _TEXT:
+        taken = _read_text(value)
     elif type(value) is not dict:
         taken = None
-    elif place is _DOCUMENT:
-        taken = value
+    elif place is _TEXTS:
+        return _fit_texts(value)
+    elif place is _NUMBERS:
+        return _fit_numbers(value)
     else:
-        fit_members = _FIT_MEMBERS.get(place) if isinstance(place, Kind) else None
-        taken, left = fit_members(value) if fit_members else _fit_object(value, place)  # type: ignore[arg-type]
-        return taken, left or None
+        taken = value
     return (None, value) if taken is None else (taken, None)
 
 
@@ -106,13 +108,13 @@ def _fit_endpoint(value: Any) -> tuple[Any, Any]:
     return (write_json(value), None) if type(value) is dict else _fit_value(value, _TEXT)
 
 
-def _fit_texts(sent: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _fit_texts(sent: dict[str, Any]) -> tuple[Any, Any]:
     """Texts as they are, all else as its JSON text; null is left over."""
     taken = {name: value if type(value) is str else write_json(value) for name, value in sent.items() if value is not None}
-    return taken, {} if len(taken) == len(sent) else {name: None for name, value in sent.items() if value is None}
+    return taken, None if len(taken) == len(sent) else {name: None for name, value in sent.items() if value is None}
 
 
-def _fit_numbers(sent: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _fit_numbers(sent: dict[str, Any]) -> tuple[Any, Any]:
     """Numbers as they are and what a text says of one; all else is left over."""
     taken: dict[str, Any] = {}
     left: dict[str, Any] = {}
@@ -123,10 +125,7 @@ def _fit_numbers(sent: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             taken[name] = float(value)
         else:
             left[name] = value
-    return taken, left
-
-
-_FIT_MEMBERS = {_TEXTS: _fit_texts, _NUMBERS: _fit_numbers}
+    return taken, left or None
 
 
 def _read_text(value: Any) -> str | None:
@@ -142,7 +141,9 @@ def _read_text(value: Any) -> str | None:
 
 def _read_milliseconds(value: Any) -> int | None:
     """A whole number within the years that a column takes; None for anything else."""
-    if type(value) not in _NUMBER:
+    if type(value) is int:
+        return value if MS_MIN <= value <= MS_MAX else None
+    if type(value) is not msgspec.Raw:
         return None
     # All whole numbers of the range are exact as floats.
     number = read_number(value)

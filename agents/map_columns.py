@@ -3,21 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Mask = npt.NDArray[np.bool_]
 
 
-def has_distinct_keys(maps: pa.ChunkedArray) -> Mask:
+def has_distinct_keys(maps: pa.MapArray) -> Mask:
     """For each row whether no key stands twice in its map."""
-    return _join([_distinct_keys(chunk) for chunk in maps.chunks])
-
-
-def has_finite_values(maps: pa.ChunkedArray) -> Mask:
-    """For each row whether every value of its map is a number that a 64-bit float holds (neither null nor infinite)."""
-    return _join([_finite_values(chunk) for chunk in maps.chunks])
-
-
-def _distinct_keys(maps: pa.MapArray) -> Mask:
     bounds = maps.offsets.to_numpy()
     rows = np.repeat(np.arange(len(maps), dtype=np.int64), np.diff(bounds))
     # A row and a key in one number: equal neighbours after sorting are the same key in the same row.
@@ -27,11 +19,17 @@ def _distinct_keys(maps: pa.MapArray) -> Mask:
     return distinct
 
 
-def _finite_values(maps: pa.MapArray) -> Mask:
-    wrong = np.flatnonzero(~np.isfinite(maps.items.to_numpy(zero_copy_only=False)))
-    is_finite: Mask = np.diff(np.searchsorted(wrong, maps.offsets.to_numpy())) == 0
-    return is_finite
+def has_finite_values(maps: pa.MapArray) -> Mask:
+    """For each row whether every value of its map is a number that a 64-bit float holds (neither null nor infinite)."""
+    return ~_has_any(maps, ~np.isfinite(maps.items.to_numpy(zero_copy_only=False)))
 
 
-def _join(parts: list[Mask]) -> Mask:
-    return np.concatenate(parts) if parts else np.empty(0, np.bool_)
+def has_value(maps: pa.MapArray, value: str) -> Mask:
+    """For each row whether some value of its map is this text."""
+    return _has_any(maps, pc.fill_null(pc.equal(maps.items, value), False).to_numpy(zero_copy_only=False))
+
+
+def _has_any(maps: pa.MapArray, items: Mask) -> Mask:
+    """For each row whether one of its items is marked."""
+    has_any: Mask = np.diff(np.searchsorted(np.flatnonzero(items), maps.offsets.to_numpy())) != 0
+    return has_any

@@ -8,7 +8,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+# Values whose UTF-8 is looked at one by one when one among them is wrong.
+_ROWS = 256
 
 
 class _AnyObject(msgspec.Struct):
@@ -18,35 +20,32 @@ class _AnyObject(msgspec.Struct):
 _decode = msgspec.json.Decoder(_AnyObject).decode
 
 
-def scan_values(values: pa.Array) -> tuple[pa.Array, npt.NDArray[np.bool_]]:
-    """Find the values (pa.binary) that are one JSON object each.
-
-    Returns the values as text (pa.string), null where they are not strict UTF-8, and a mask of those that passed.
-    """
-    texts = _as_texts(values)
-    passed = np.ones(len(values), np.bool_)
-    if texts.null_count:
-        passed &= texts.is_valid().to_numpy(zero_copy_only=False)
+def scan_values(values: pa.Array) -> pa.Array:
+    """The values (pa.binary) as text (pa.string, the same bytes), null where one is not one JSON object."""
+    passed = _find_utf8(values)
     for row, value in enumerate(values.to_pylist()):
         try:
             _decode(value or b"")
         except (msgspec.MsgspecError, RecursionError):
             passed[row] = False
-    return texts, passed
+    _, offsets, data = values.buffers()
+    validity = pa.py_buffer(np.packbits(passed, bitorder="little"))
+    return pa.Array.from_buffers(pa.string(), len(values), [validity, offsets.slice(values.offset * 4), data])
 
 
-def _as_texts(values: pa.Array) -> pa.Array:
-    try:
-        return values.cast(pa.string())
-    except pa.ArrowInvalid:
-        # The cast speaks for the whole batch; the few that are wrong are looked for one by one.
-        is_text = np.fromiter((_is_utf8(value) for value in values.to_pylist()), np.bool_, len(values))
-        return pc.if_else(is_text, values, pa.scalar(None, pa.binary())).cast(pa.string())
+def _find_utf8(values: pa.Array) -> npt.NDArray[np.bool_]:
+    passed = np.ones(len(values), np.bool_)
+    for start in range(0, len(values), _ROWS):
+        part = values.slice(start, _ROWS)
+        try:
+            part.cast(pa.string())
+        except pa.ArrowInvalid:
+            # The cast speaks for all of them.
+            passed[start : start + _ROWS] = [_is_utf8(value or b"") for value in part.to_pylist()]
+    return passed
 
 
-def _is_utf8(value: bytes | None) -> bool:
-    if value is None:
-        return False
+def _is_utf8(value: bytes) -> bool:
     try:
         value.decode()
     except UnicodeDecodeError:

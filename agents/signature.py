@@ -36,7 +36,7 @@ class Signature:
 
 
 def count_members(values: pa.Array) -> Signature:
-    """The signature of each value (pa.binary or pa.string, no nulls, each one valid JSON object)."""
+    """The signature of each value (pa.binary or pa.string). It means something only for values that are JSON objects."""
     _, offsets_buffer, data_buffer = values.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[values.offset : values.offset + len(values) + 1].astype(np.int64)
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.empty(0, np.uint8)
@@ -48,17 +48,17 @@ def count_members(values: pa.Array) -> Signature:
 
 
 def _count(data: npt.NDArray[np.uint8], bounds: Counts) -> tuple[Counts, Counts, Counts, npt.NDArray[np.bool_]]:
-    # An object ends in }, so the three bytes looked at after a quote never leave the message by more than the last braces.
     text = data[bounds[0] : bounds[-1]]
     edges = bounds - bounds[0]
     quotes = text[:-2] == _QUOTE
     following = text[1:-1]
     found = np.flatnonzero(quotes & (following == _COLON))
     found = found[text[found - 1] != _BACKSLASH]
-    first = text[found + 2]
+    # What is looked at never leaves an object, which ends in a brace; what is no object may end anywhere.
+    first = text.take(found + 2, mode="clip")
     spaced = np.flatnonzero(first == _SPACE)
     if len(spaced):
-        first[spaced] = text[found[spaced] + 3]
+        first[spaced] = text.take(found[spaced] + 3, mode="clip")
     is_object = first == _BRACE
     is_other = ~is_object & (first != _QUOTE)
     places = np.searchsorted(found, edges)

@@ -2,7 +2,7 @@
 
 A record goes the short way when its value passes the pre-scan, DuckDB reads it, and its signature proves that the columns hold all
 of it. Every other one is read strictly, which either says why it is no event or fits it to the shape; what was fitted goes through
-the same SQL, so that columns come from one place. Reasons come from one place too: only the strict reading makes dead letters.
+the same SQL, so that columns come from one place. Reasons come from one place too: only the strict reading judges a value.
 """
 
 from dataclasses import dataclass
@@ -14,22 +14,24 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.exact_json import Unreadable, parse_counted, parse_exactly, write_json
-from agents.fit import MS_MAX, MS_MIN, Unfit, fit_record
-from agents.map_columns import has_distinct_keys, has_finite_values
+from agents.fit import MS_MAX, MS_MIN
 from agents.prescan import scan_values
+from agents.proof import is_proven
 from agents.record_shape import load_structure
-from agents.signature import Signature, count_members
+from agents.signature import count_members
+from agents.strict import read_strictly
 from agents.verdict import Verdict, build_dead_letters
 from schemas.records import DEAD, PARSED, Reason
 
 _PARSE = Path(__file__).with_name("parse.sql").read_text()
+_TRANSFORM = "json_transform(value, $structure)"
 # Rows that one statement reads: its columns take about as many bytes as the values.
 _ROWS_MAX = 32_768
 _POSITION = ["_topic_id", "_partition", "_offset", "_appended_at", "_payload_hash"]
-_UNKNOWN = -1
-_UNREAD = "The strict reading took the value and DuckDB did not; expected both to agree. Please report it."
 _SENT = [name for name in PARSED.names if name not in {"extra", *_POSITION}]
+_UNREAD = "The strict reading took the value and DuckDB did not; expected both to agree. Please report it."
+
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -62,109 +64,60 @@ def validate_strictly(con: duckdb.DuckDBPyConnection, records: pa.Table, rules: 
 
 
 def _validate(con: duckdb.DuckDBPyConnection, records: pa.Table, rules: ValidateRules, always_strict: bool) -> Validated:
-    parsed, dead, start = [], [], 0
+    parsed, dead, start = [PARSED.empty_table()], [DEAD.empty_table()], 0
     for batch in records.combine_chunks().to_batches(max_chunksize=_ROWS_MAX):
-        verdicts: list[Verdict] = []
-        columns = _parse(con, batch, rules, verdicts, always_strict)
+        columns, verdicts = _parse(con, batch, rules, always_strict)
         parsed.append(_as_parsed(columns, batch, start))
         dead.append(build_dead_letters(verdicts, batch, rules.keeps_unreadable))
         start += batch.num_rows
-    return Validated(
-        pa.concat_tables(parsed) if parsed else PARSED.empty_table(),
-        pa.concat_tables(dead) if dead else DEAD.empty_table(),
-    )
+    return Validated(pa.concat_tables(parsed), pa.concat_tables(dead))
 
 
 def _parse(
-    con: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, rules: ValidateRules, verdicts: list[Verdict], always_strict: bool
-) -> pa.Table:
-    """The columns of the events of a batch, ordered by _row; the others are added to `verdicts`."""
-    sizes = batch.column("value_bytes").to_numpy()
-    is_open = sizes <= rules.message_bytes_max
-    verdicts.extend(_too_large(row, sizes[row], rules) for row in np.flatnonzero(~is_open).tolist())
-    values = batch.column("value")
-    if not is_open.all():
-        values = pc.if_else(is_open, values, pa.scalar(None, pa.binary()))
-    parsed = []
-    counts = np.full(len(values), _UNKNOWN, np.int64)
-    if not always_strict:
-        parsed.append(_parse_proven(con, values, counts))
-        is_open[parsed[0]["_row"].to_numpy()] = False
-    rows = np.flatnonzero(is_open)
-    if len(rows) or always_strict:
-        parsed.append(_parse_strictly(con, rows, values.take(pa.array(rows)), counts[rows], rules, verdicts))
-    columns = pa.concat_tables(parsed)
-    return columns if len(parsed) == 1 else columns.take(np.argsort(columns["_row"].to_numpy()))
+    con: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, rules: ValidateRules, always_strict: bool
+) -> tuple[pa.Table, list[Verdict]]:
+    """The columns of the events of a batch, ordered by _row, and verdicts on the other records."""
+    sizes, values = batch.column("value_bytes").to_numpy(), batch.column("value")
+    is_small = sizes <= rules.message_bytes_max
+    verdicts = [_too_large(row, sizes[row], rules) for row in np.flatnonzero(~is_small).tolist()]
+    if verdicts:
+        # Large values go no further, or a batch of them would take its size several times over.
+        values = pc.if_else(pa.array(is_small), values, pa.scalar(None, pa.binary()))
+    texts = scan_values(values)
+    found = _run_parse(con, np.arange(len(values)), texts)
+    signature = count_members(texts)
+    proven = is_proven(found, signature) & is_small & (not always_strict)
+    columns = found.append_column("extra", pa.nulls(len(found), pa.string()))
+    rows = np.flatnonzero(is_small & ~proven)
+    if not len(rows):
+        return columns.filter(pa.array(proven)) if verdicts else columns, verdicts
+    passed = texts.is_valid().to_numpy(zero_copy_only=False) & signature.is_countable & (not always_strict)
+    counts = [signature.members[row] if passed[row] else None for row in rows.tolist()]
+    reading = read_strictly(zip(rows.tolist(), values.take(pa.array(rows)).to_pylist(), counts, strict=True), rules.keeps_unreadable)
+    verdicts += reading.verdicts
+    if not reading.rows:
+        return columns.filter(pa.array(proven)), verdicts
+    fitted_rows = np.array(reading.rows)
+    fitted = _run_parse(con, fitted_rows, pa.array(reading.documents, pa.string()))
+    fitted = fitted.append_column("extra", pa.array(reading.extras, pa.string()))
+    is_read = fitted["event_type"].is_valid().to_numpy()
+    verdicts += [Verdict(row, Reason.NOT_JSON, _UNREAD, is_readable=False) for row in fitted_rows[~is_read].tolist()]
+    # One take over both: the proven rows, and the fitted ones at their places among them.
+    places = np.concatenate([np.flatnonzero(proven), len(found) + np.flatnonzero(is_read)])
+    order = np.argsort(np.concatenate([np.flatnonzero(proven), fitted_rows[is_read]]))
+    return pa.concat_tables([columns, fitted]).combine_chunks().take(pa.array(places[order])), verdicts
 
 
-def _parse_proven(con: duckdb.DuckDBPyConnection, values: pa.Array, counts: npt.NDArray[np.int64]) -> pa.Table:
-    """The columns of those values that pass the pre-scan and that the signature proves complete.
-
-    `counts` gets the number of members of those values of which it is known.
-    """
-    texts, passed = scan_values(values)
-    rows = np.flatnonzero(passed)
-    candidates = texts if len(rows) == len(texts) else texts.take(pa.array(rows))
-    found = _run_parse(con, rows, candidates)
-    signature = count_members(candidates)
-    counts[rows] = np.where(signature.is_countable, signature.members, _UNKNOWN)
-    is_proven = _is_proven(found, signature)
-    columns = found.select(_SENT).append_column("extra", pa.nulls(len(rows), pa.string()))
-    return columns if is_proven.all() else columns.filter(pa.array(is_proven))
-
-
-def _is_proven(found: pa.Table, signature: Signature) -> npt.NDArray[np.bool_]:
-    """Whether the columns of a row hold every member of its message, each of the type wanted."""
-    proven: npt.NDArray[np.bool_] = (
-        found["is_provable"].to_numpy()
-        & signature.is_countable
-        & (found["member_count"].to_numpy() == signature.members)
-        & (found["object_count"].to_numpy() == signature.objects)
-        & (found["number_count"].to_numpy() == signature.others)
-        & has_distinct_keys(found["attributes"])
-        & has_distinct_keys(found["metrics"])
-        & has_finite_values(found["metrics"])
-    )
-    return proven
-
-
-def _parse_strictly(
-    con: duckdb.DuckDBPyConnection,
-    rows: npt.NDArray[np.int64],
-    values: pa.Array,
-    counts: npt.NDArray[np.int64],
-    rules: ValidateRules,
-    verdicts: list[Verdict],
-) -> pa.Table:
-    """The columns of those of the rows whose value fits; the others are added to `verdicts`."""
-    fitted_rows: list[int] = []
-    documents: list[str] = []
-    extras: list[str | None] = []
-    for row, value, count in zip(rows.tolist(), values.to_pylist(), counts.tolist(), strict=True):
-        try:
-            fitted = fit_record(parse_exactly(value or b"") if count == _UNKNOWN else parse_counted(value, count))
-        except Unreadable as error:
-            verdicts.append(Verdict(row, error.reason, error.error if rules.keeps_unreadable else error.bare_error, is_readable=False))
-        except Unfit as error:
-            verdicts.append(Verdict(row, error.reason, error.error, error.known))
-        else:
-            fitted_rows.append(row)
-            documents.append(write_json(fitted.columns))
-            extras.append(None if fitted.extra is None else write_json(fitted.extra))
-    found = _run_parse(con, np.array(fitted_rows, np.int64), pa.array(documents, pa.string()))
-    columns = found.select(_SENT).append_column("extra", pa.array(extras, pa.string()))
-    is_read = found["event_type"].is_valid().to_numpy()
-    if not is_read.all():
-        verdicts.extend(Verdict(fitted_rows[place], Reason.NOT_JSON, _UNREAD, is_readable=False) for place in np.flatnonzero(~is_read))
-        columns = columns.filter(pa.array(is_read))
-    return columns
-
-
-def _run_parse(con: duckdb.DuckDBPyConnection, rows: npt.NDArray[np.int64], texts: pa.Array) -> pa.Table:
+def _run_parse(con: duckdb.DuckDBPyConnection, rows: Rows, texts: pa.Array) -> pa.Table:
     """What parse.sql says of these texts, in their order; `_row` is from `rows`."""
     con.register("records", pa.table({"_row": pa.array(rows, pa.int32()), "value": texts}))
     try:
-        return con.execute(_PARSE, {"structure": load_structure(), "ms_min": MS_MIN, "ms_max": MS_MAX}).to_arrow_table()
+        given = {"structure": load_structure(), "ms_min": MS_MIN, "ms_max": MS_MAX}
+        try:
+            return con.execute(_PARSE, given).to_arrow_table()
+        except (duckdb.InvalidInputException, duckdb.ConversionException):
+            # A text that DuckDB does not read, though the pre-scan passed it, makes its own row null; a sixth slower.
+            return con.execute(_PARSE.replace(_TRANSFORM, f"try({_TRANSFORM})"), given).to_arrow_table()
     finally:
         con.unregister("records")
 
@@ -177,10 +130,14 @@ def _too_large(row: int, size: int, rules: ValidateRules) -> Verdict:
 def _as_parsed(columns: pa.Table, batch: pa.RecordBatch, start: int) -> pa.Table:
     """`columns` with the records' positions, ids where none were sent, and `_row` counted from `start`."""
     rows = columns["_row"]
-    records = batch if len(rows) == batch.num_rows else batch.take(rows.combine_chunks())
-    named = {name: columns[name] for name in columns.column_names} | {name: records.column(name) for name in _POSITION}
+    records = batch.select([*_POSITION, "origin"])
+    if len(rows) != batch.num_rows:
+        records = records.take(rows.combine_chunks())
+    named = {name: columns[name] for name in (*_SENT, "extra")} | {name: records.column(name) for name in _POSITION}
     named["_row"] = pc.add(rows, pa.scalar(start, pa.int32()))
-    if columns["event_id"].null_count:
+    is_sent = pc.fill_null(pc.not_equal(columns["event_id"], ""), False)
+    if not pc.all(is_sent).as_py():
         place = [records.column(name).cast(pa.string()) for name in ("_topic_id", "_partition", "_offset")]
-        named["event_id"] = pc.coalesce(columns["event_id"], records.column("origin"), pc.binary_join_element_wise(*place, "/"))
+        derived = pc.coalesce(records.column("origin"), pc.binary_join_element_wise(*place, "/"))
+        named["event_id"] = pc.if_else(is_sent, columns["event_id"], derived)
     return pa.table({name: named[name] for name in PARSED.names}).cast(PARSED)

@@ -14,7 +14,7 @@ from agents.fit import MS_MAX, MS_MIN
 from agents.record_shape import load_shape, load_structure
 from agents.validate import ValidateRules, validate_batch, validate_strictly
 from schemas.records import DEAD, PARSED, Reason
-from tests.validate_inputs import EVENT, build_records, event, with_raw
+from tests.validate_inputs import EVENT, FACETS, build_records, event, with_raw
 
 RULES = ValidateRules(message_bytes_max=1_000_000)
 
@@ -238,11 +238,12 @@ def test_every_column_gets_what_was_sent(con: duckdb.DuckDBPyConnection) -> None
 
 
 def test_ordinary_events_need_no_strict_reading(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(validate, "fit_record")
+    monkeypatch.delattr(validate, "read_strictly")
     spaced = json.dumps(EVENT, ensure_ascii=False).encode()
     message = event(device={"platform": {}}, session={}, application={"app_id": "shop", "sdk": {}}, attributes={"note": 'say "hi": ok'})
     bare = event(device=..., session=..., metrics=..., client_context=..., headwater=..., attributes={})
-    assert validate_batch(con, build_records([event(), spaced, message, bare]), RULES).parsed.num_rows == 4
+    mail = event(facets=FACETS)
+    assert validate_batch(con, build_records([event(), spaced, message, bare, mail]), RULES).parsed.num_rows == 5
 
 
 def test_id_is_derived_where_none_was_sent_and_from_the_origin_of_a_replay(con: duckdb.DuckDBPyConnection) -> None:

@@ -39,6 +39,16 @@ EVENT: dict[str, Any] = {
     "headwater": {"client_ip": "192.0.2.1", "user_agent": "UA", "sent_at": 1767225600500, "received_at": 1767225600600, "source": "test"},
 }
 
+FACETS: dict[str, Any] = {
+    "email_channel": {
+        "mail_event": {
+            "mail": {"message_id": "m1", "destination": ["r@example.com"], "headers": [{"name": "Subject", "value": "Hi"}]},
+            "delivery": {"recipients": ["r@example.com"], "processing_time_millis": 1310},
+            "send": {},
+        }
+    }
+}
+
 
 def event(**changes: Any) -> bytes:
     """The event as compact JSON, top-level members changed or, where `...`, left out."""

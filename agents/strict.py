@@ -1,0 +1,40 @@
+"""The strict reading of many values: the documents that fit the stream record, and a verdict on each of the others."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agents.exact_json import Unreadable, parse_counted, parse_exactly, write_json
+from agents.fit import Unfit, fit_record
+from agents.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class StrictReading:
+    """For each value that fits: its row, what the columns take as JSON text, and `extra` as JSON text; verdicts on the others."""
+
+    rows: list[int] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
+    extras: list[str | None] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+def read_strictly(values: Iterable[tuple[int, bytes | None, int | None]], quotes_unreadable: bool) -> StrictReading:
+    """Read values, each with its row and its number of members where the signature told one.
+
+    `quotes_unreadable` is False while redaction is on: then the error of a value that cannot be read quotes nothing of it.
+    """
+    reading = StrictReading()
+    for row, value, member_count in values:
+        try:
+            document = parse_counted(value or b"", member_count) if member_count is not None else parse_exactly(value or b"")
+            fitted = fit_record(document)
+        except Unreadable as error:
+            said = error.error if quotes_unreadable else error.bare_error
+            reading.verdicts.append(Verdict(row, error.reason, said, is_readable=False))
+        except Unfit as error:
+            reading.verdicts.append(Verdict(row, error.reason, error.error, error.known))
+        else:
+            reading.rows.append(row)
+            reading.documents.append(write_json(fitted.columns))
+            reading.extras.append(None if fitted.extra is None else write_json(fitted.extra))
+    return reading
