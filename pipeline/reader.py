@@ -4,13 +4,9 @@ One session's answers agree with each other, because each table is pinned once, 
 has run yet gives empty views; columns that an older table lacks are null.
 """
 
-import os
-import tempfile
 import threading
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Self
 
 import duckdb
@@ -18,11 +14,15 @@ import pyarrow as pa
 
 from pipeline.config import Settings
 from pipeline.lake_relations import create_lake, quoted
+from pipeline.spill import SpillFolder
 from pipeline.sql_checker import check_sql
 from pipeline.stores import build_store
 from pipeline.views import View, askable, create_views, load_views
 from schemas.errors import HeadwaterError, UnavailableError, UsageError
 from sinks.store import Store
+
+# What is spilled to local disk may take so many times the memory, so that no query fills the disk on which others work.
+SPILL_FACTOR = 5
 
 
 class QueryError(UsageError):
@@ -36,14 +36,19 @@ class LimitError(HeadwaterError):
 class Reader:
     """One DuckDB connection with all views on it; for one thread."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, views: list[View], settings: Settings) -> None:
-        self.con, self.views, self._settings = con, views, settings
+    def __init__(self, con: duckdb.DuckDBPyConnection, views: list[View], settings: Settings, spill: SpillFolder) -> None:
+        self.con, self.views, self._settings, self._spill = con, views, settings, spill
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and remove what it spilled."""
         self.con.close()
+        self._spill.remove()
 
     @contextmanager
     def ask(self, sql: str, parameters: Mapping[str, str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -101,8 +106,8 @@ class Reader:
             )
         if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in text:
             return LimitError(
-                f"The query needed more than {self._settings.query_memory_bytes_max} bytes of memory (HEADWATER_QUERY_MEMORY_BYTES_MAX); "
-                "ask for fewer days or columns, or raise the setting."
+                f"The query needed more than {self._settings.query_memory_bytes_max} bytes of memory (HEADWATER_QUERY_MEMORY_BYTES_MAX), or "
+                f"{SPILL_FACTOR} times as much on disk; ask for fewer days or columns, or raise the setting."
             )
         if isinstance(error, (duckdb.IOException, duckdb.HTTPException)):
             return UnavailableError(f"The lake could not be read: {text}")
@@ -123,27 +128,32 @@ def open_empty_reader(settings: Settings) -> Reader:
 
 
 def _open(settings: Settings, store: Store | None) -> Reader:
-    con = _connect(settings)
-    create_lake(con, store, settings.promoted_attributes)
-    views = load_views()
-    create_views(con, views, settings)
-    # From here on no file, bucket or address but the lake, and no way to change that.
-    if store is not None:
-        con.execute(f"set allowed_directories = [{quoted(store.uri('lake/'))}]")
-    con.execute("set enable_external_access = false")
-    con.execute("set lock_configuration = true")
-    return Reader(con, views, settings)
+    spill = SpillFolder()
+    con = _connect(settings, spill)
+    reader = Reader(con, load_views(), settings, spill)
+    try:
+        create_lake(con, store, settings.promoted_attributes)
+        create_views(con, reader.views, settings)
+        # From here on no file, bucket or address but the lake, and no way to change that.
+        if store is not None:
+            con.execute(f"set allowed_directories = [{quoted(store.uri('lake/'))}]")
+        con.execute("set enable_external_access = false")
+        con.execute("set lock_configuration = true")
+    except BaseException:
+        reader.close()
+        raise
+    return reader
 
 
-def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
+def _connect(settings: Settings, spill: SpillFolder) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
             "memory_limit": f"{settings.query_memory_bytes_max}B",
-            # What does not fit in memory goes here, and away at the end; a folder for each process, as they must not share one.
-            "temp_directory": str(Path(tempfile.gettempdir()) / f"headwater-sql-{os.getpid()}-{uuid.uuid4().hex[:8]}"),
+            "temp_directory": str(spill.path),
+            "max_temp_directory_size": f"{settings.query_memory_bytes_max * SPILL_FACTOR}B",
         }
     )
     con.execute("set TimeZone = 'UTC'")

@@ -33,7 +33,7 @@ class Shell:
         self._reader: Reader = open_reader(settings)
 
     def close(self) -> None:
-        self._reader.con.close()
+        self._reader.close()
 
     def run(self, source: Input | None = None, output: Output | None = None) -> None:
         """Read and answer until .quit or the end of input; `source` and `output` default to the terminal."""
@@ -98,7 +98,7 @@ class Shell:
         except HeadwaterError as error:
             self._console.print(Text(f"{error} The answers stay those of before.", style="red"))
             return
-        self._reader.con.close()
+        self._reader.close()
         self._reader = fresh
         self._console.print("Pinned to the lake as it is now.")
 

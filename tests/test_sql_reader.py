@@ -1,6 +1,9 @@
 """The reader over a real lake: pinned, read-only, locked down, within its limits, and at ease with an empty or an older lake."""
 
+import os
 import re
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 
 from pipeline.config import Settings, load_settings
 from pipeline.reader import LimitError, QueryError, Reader, open_reader
+from pipeline.spill import SpillFolder
 from pipeline.sql_tree import RefusedError
 from pipeline.stores import build_store
 from schemas.errors import HeadwaterError, UnavailableError
@@ -186,17 +190,37 @@ def test_query_beyond_its_memory_is_stopped_and_names_the_setting(lake: Settings
         assert ask(reader, "select 1") == [(1,)]
 
 
-def test_what_does_not_fit_in_memory_is_spilled_and_the_spill_is_gone_afterwards(
+def test_what_does_not_fit_in_memory_is_spilled_within_bounds_and_gone_afterwards(
     lake: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     small = lake.model_copy(update={"query_memory_bytes_max": 60_000_000})
+    sql = "select count(*) from (select i, row_number() over (order by hash(i)) from range(4000000) t(i)) where i % 2 = 0"
     with open_reader(small) as reader:
-        sql = "select count(*) from (select i, row_number() over (order by hash(i)) from range(4000000) t(i)) where i % 2 = 0"
         assert ask(reader, sql) == [(2_000_000,)]
-        spilled = list(tmp_path.glob("headwater-sql-*"))
-    assert len(spilled) == 1
+        assert len(list(tmp_path.glob("headwater-sql-*"))) == 1
     assert list(tmp_path.glob("headwater-sql-*")) == []
+    # The control: without room on disk the same query cannot be answered.
+    monkeypatch.setattr("pipeline.reader.SPILL_FACTOR", 0)
+    with open_reader(small) as reader, pytest.raises(LimitError, match="0 times as much on disk"):
+        ask(reader, sql)
+
+
+def test_spill_of_a_killed_process_is_removed_by_the_next_and_that_of_a_living_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    program = "import os, signal; from pipeline.spill import SpillFolder; SpillFolder(); os.kill(os.getpid(), signal.SIGKILL)"
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=False, cwd=Path(__file__).parent.parent)
+    (abandoned,) = tmp_path.iterdir()
+    living = SpillFolder()
+    assert not abandoned.exists()
+    other = SpillFolder()
+    assert living.path.exists()
+    living.remove()
+    other.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_errors_keep_duckdbs_hint(lake: Settings) -> None:
