@@ -46,7 +46,7 @@ def pick_attributes(attributes: pa.Array, names: Sequence[str]) -> dict[str, pa.
 
 def without_doubles(maps: pa.ChunkedArray) -> pa.ChunkedArray:
     """The maps, null where one has a name twice: DuckDB's from_json lets that through, and other engines then refuse the whole file."""
-    is_distinct = has_distinct_keys(maps)
+    is_distinct = has_distinct_keys(as_array(maps))
     return maps if is_distinct.all() else pc.if_else(pa.array(is_distinct), maps, pa.scalar(None, maps.type))
 
 
