@@ -153,8 +153,9 @@ def _connect(settings: Settings, spill: SpillFolder) -> duckdb.DuckDBPyConnectio
             "python_enable_replacements": False,
             "memory_limit": f"{settings.query_memory_bytes_max}B",
             "temp_directory": str(spill.path),
-            "max_temp_directory_size": f"{settings.query_memory_bytes_max * SPILL_FACTOR}B",
         }
     )
     con.execute("set TimeZone = 'UTC'")
+    # Not in the configuration above: DuckDB 1.5.5 reads it there and does not keep to it.
+    con.execute(f"set max_temp_directory_size = '{settings.query_memory_bytes_max * SPILL_FACTOR}B'")
     return con

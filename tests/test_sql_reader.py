@@ -195,9 +195,9 @@ def test_what_does_not_fit_in_memory_is_spilled_within_bounds_and_gone_afterward
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     small = lake.model_copy(update={"query_memory_bytes_max": 60_000_000})
-    sql = "select count(*) from (select i, row_number() over (order by hash(i)) from range(4000000) t(i)) where i % 2 = 0"
+    sql = "select count(distinct i) from range(12000000) t(i)"
     with open_reader(small) as reader:
-        assert ask(reader, sql) == [(2_000_000,)]
+        assert ask(reader, sql) == [(12_000_000,)]
         assert len(list(tmp_path.glob("headwater-sql-*"))) == 1
     assert list(tmp_path.glob("headwater-sql-*")) == []
     # The control: without room on disk the same query cannot be answered.
