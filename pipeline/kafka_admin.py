@@ -8,8 +8,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from pipeline.config import Settings
+from pipeline.kafka_answer import require_answer, unavailable
 from pipeline.stores import kafka_python_options
-from schemas.errors import UnavailableError
 
 CONNECT_SECS_MAX = 5
 BOOTSTRAP_SECS_MAX = 15
@@ -31,17 +31,19 @@ def open_admin(settings: Settings) -> Iterator[KafkaAdminClient]:
 def connect_admin(settings: Settings) -> KafkaAdminClient:
     """A connected admin client; its caller closes it.
 
-    Raises UnavailableError when no server answers.
+    Raises UnavailableError when no server answers, SettingError for security settings that cannot be used.
     """
-    # kafka-python leaves a thread that tries for ever behind when it cannot connect, so it is asked only once somebody listens.
+    options = kafka_python_options(settings)
+    # kafka-python leaves a thread behind when it cannot connect, and does not say what TLS or SASL objected to, so it is asked last.
     servers = settings.kafka_servers.split(",")
     failures = [failure for server in servers if (failure := _find_failure(server.strip()))]
     if len(failures) == len(servers):
-        raise _unavailable(settings, "; ".join(failures))
+        raise unavailable(settings, "; ".join(failures))
+    require_answer(settings)
     try:
-        return KafkaAdminClient(bootstrap_timeout_ms=BOOTSTRAP_SECS_MAX * 1000, **kafka_python_options(settings))
+        return KafkaAdminClient(bootstrap_timeout_ms=BOOTSTRAP_SECS_MAX * 1000, **options)
     except KafkaError as error:
-        raise _unavailable(settings, f"{type(error).__name__}: {error}") from None
+        raise unavailable(settings, f"{type(error).__name__}: {error}") from None
 
 
 def _find_failure(server: str) -> str:
@@ -52,10 +54,3 @@ def _find_failure(server: str) -> str:
     except (OSError, ValueError) as error:
         return f"{server}: {error}"
     return ""
-
-
-def _unavailable(settings: Settings, why: str) -> UnavailableError:
-    return UnavailableError(
-        f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) does not answer ({why}); expected host:port of running brokers and the right "
-        "HEADWATER_KAFKA_SECURITY_* settings. Start it ('headwater up' starts the local one), or name another."
-    )

@@ -7,12 +7,12 @@ from typing import Any
 import confluent_kafka
 
 from pipeline.config import Settings
+from pipeline.kafka_answer import Failures, wait_for_answer
 from pipeline.stores import producer_options
 from schemas.errors import UnavailableError
 
 Acknowledged = Callable[[Any, int, int], None]
 
-CONNECT_SECS_MAX = 5
 # send_many never lets the queue fill, so that records are taken in their order: no more records wait than these, and a chunk's
 # records are no larger than 4 kB on average, which is less than the queue holds in bytes (see producer_options).
 CHUNK_RECORDS = 1000
@@ -32,11 +32,13 @@ class Producer:
         self.topic = topic
         self.sent = 0
         self._refused = 0
-        self._servers = settings.kafka_servers
+        self._settings, self._servers = settings, settings.kafka_servers
+        self._failures = Failures()
         self._on_acknowledged = on_acknowledged
         self._failure: str = ""
         only_errors = {"delivery.report.only.error": True} if on_acknowledged is None else {}
-        self._producer = confluent_kafka.Producer(producer_options(settings) | only_errors | options)
+        heard = {"error_cb": self._failures.note}
+        self._producer = confluent_kafka.Producer(producer_options(settings) | only_errors | heard | options)
 
     @property
     def acknowledged(self) -> int:
@@ -48,13 +50,7 @@ class Producer:
 
         Raises UnavailableError when not: a topic made by itself would lack Headwater's settings.
         """
-        try:
-            topics = self._producer.list_topics(timeout=CONNECT_SECS_MAX).topics
-        except confluent_kafka.KafkaException as error:
-            raise UnavailableError(
-                f"Kafka at {self._servers} did not answer within {CONNECT_SECS_MAX} s ({error.args[0].str()}); expected a broker there; "
-                "start the local stack (headwater up) or set HEADWATER_KAFKA."
-            ) from None
+        topics = wait_for_answer(self._settings, self._producer, self._failures).topics
         if self.topic not in topics:
             raise UnavailableError(
                 f"Kafka at {self._servers} has no topic '{self.topic}'; make it (headwater up makes all of Headwater's)."
@@ -121,9 +117,10 @@ class Producer:
             self._producer.flush(min(1.0, secs_max))
             self._raise_failure()
         if len(self._producer):
+            why = f" ({self._failures.newest})" if self._failures.newest else ""
             raise UnavailableError(
                 f"Kafka at {self._servers} has not acknowledged {len(self._producer)} of {self.sent} records of topic "
-                f"'{self.topic}' after {secs_max:g} s; see that it runs (headwater status), then send again."
+                f"'{self.topic}' after {secs_max:g} s{why}; see that it runs (headwater status), then send again."
             )
         self._raise_failure()
 

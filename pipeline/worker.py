@@ -2,7 +2,6 @@
 
 import os
 import signal
-import ssl
 import time
 from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any, cast
@@ -24,7 +23,7 @@ from agents.windows import Windows
 from pipeline.config import Settings
 from pipeline.metrics import WorkerMetrics
 from pipeline.runner import Runner, Stream
-from pipeline.stores import build_store
+from pipeline.stores import build_ssl_context, build_store, sasl_login
 from pipeline.topic_ids import TopicIds
 from pipeline.topology import LANDING_STREAMS, LandingStream, topic_name
 from pipeline.transport import BatchConsumer, BatchSchema, BatchTransport
@@ -51,8 +50,11 @@ def build_worker(settings: Settings, metrics: WorkerMetrics, run_step: Callable[
     """Wire one worker; its tables are created or brought to this release's schema. Nothing runs yet.
 
     `run_step` is called with the name of each step of landing before it is done; tests stop or kill there.
+
+    Raises SettingError when there can be no folder HEADWATER_HOME.
     """
     topics = {topic_name(settings, stream.topic): stream for stream in LANDING_STREAMS}
+    _make_home(settings)
     app = build_app(settings)
     streams = [build_stream(settings, name, stream) for name, stream in topics.items()]
 
@@ -163,20 +165,18 @@ def build_connection() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def _make_home(settings: Settings) -> None:
+    """A worker with servers of one's own has no local stack that made it."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(
+            "HOME", settings.home, f"a folder that can be made and written ({error.strerror}), for example .headwater"
+        ) from None
+
+
 def _credentials(settings: Settings) -> Any:
-    protocol = settings.kafka_security_protocol
-    if protocol == "PLAINTEXT":
-        return None
-    context = None
-    if protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=str(settings.kafka_security_ca_file) if settings.kafka_security_ca_file else None)
-        if settings.kafka_security_cert_file:
-            context.load_cert_chain(settings.kafka_security_cert_file, settings.kafka_security_key_file)
-    if protocol == "SSL":
-        return faust.SSLCredentials(context)
-    return faust.SASLCredentials(
-        username=settings.kafka_security_username,
-        password=settings.kafka_security_password.get_secret_value(),
-        mechanism=settings.kafka_security_mechanism,
-        ssl_context=context,
-    )
+    context, login = build_ssl_context(settings), sasl_login(settings)
+    if login:
+        return faust.SASLCredentials(mechanism=login[0], username=login[1], password=login[2], ssl_context=context)
+    return faust.SSLCredentials(context) if context else None

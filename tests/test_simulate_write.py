@@ -189,7 +189,7 @@ def test_producer_that_wants_each_acknowledgement_gets_it(settings: Settings, to
 
 def test_kafka_that_is_away_is_named_with_the_way_out() -> None:
     settings = load_settings(port_offset=free_port_offset())
-    with pytest.raises(UnavailableError, match=rf"Kafka at {settings.kafka_servers} did not answer .*headwater up"):
+    with pytest.raises(UnavailableError, match=rf"Kafka at '{settings.kafka_servers}' .*does not answer .*headwater up"):
         KafkaTarget(settings, "raw-events")
 
 
