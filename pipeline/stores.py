@@ -3,13 +3,20 @@
 import ssl
 from typing import Any
 
+from pydantic import SecretStr
+
 from pipeline.config import Settings
 from schemas.errors import SettingError
 from sinks.store import Store
 
 
 def build_store(settings: Settings, is_reader: bool = False) -> Store:
-    """The S3 store of the lake; with `is_reader`, under the read-only key where there is one."""
+    """The S3 store of the lake; with `is_reader`, under the read-only key where there is one.
+
+    Raises SettingError for half a key.
+    """
+    _require_whole("S3", settings.s3_access_key_id, settings.s3_secret_access_key)
+    _require_whole("S3_READER", settings.s3_reader_access_key_id, settings.s3_reader_secret_access_key)
     if settings.s3_is_local:
         role = "reader" if is_reader else "writer"
         return Store(
@@ -150,3 +157,13 @@ def describe_security(settings: Settings) -> str:
 
 def _file_error(which: str, path: object, expected: str, example: str) -> SettingError:
     return SettingError(f"KAFKA_SECURITY_{which}_FILE", path or "", f"a PEM file of {expected}, for example /etc/kafka/{example}")
+
+
+def _require_whole(name: str, access_key_id: str, secret_access_key: SecretStr) -> None:
+    secret = secret_access_key.get_secret_value()
+    if access_key_id and not secret:
+        raise SettingError(
+            f"{name}_SECRET_ACCESS_KEY", "", f"the secret of HEADWATER_{name}_ACCESS_KEY_ID, for example from a secret store"
+        )
+    if secret and not access_key_id:
+        raise SettingError(f"{name}_ACCESS_KEY_ID", "", f"the key that HEADWATER_{name}_SECRET_ACCESS_KEY belongs to, for example AKIA...")

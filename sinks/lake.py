@@ -178,8 +178,10 @@ class LakeTable:
         return pa.schema([*known, *(field for field in stored if field.name not in self.schema.column_names)])
 
     def _open(self) -> None:
-        self._handle_credentials = self.store.credentials()
+        credentials = self.store.credentials()
         self._handle = DeltaTable(self.uri, storage_options=self.store.delta_options())
+        # Only now: while the store is away, the handle keeps the key that it was opened with.
+        self._handle_credentials = credentials
         self._transactions = {}
 
     def _missing_columns(self) -> list[Field]:

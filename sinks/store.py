@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import botocore.config
+import botocore.exceptions
 import botocore.session
 
 from schemas.errors import UnavailableError
@@ -38,15 +39,16 @@ class Store:
     def credentials(self) -> Credentials:
         """The key in force now.
 
-        Raises UnavailableError when the credential chain has none.
+        Raises UnavailableError when the credential chain has none, or has one that it cannot make or renew.
         """
-        found = self._session.get_credentials()
-        if found is None:
-            raise UnavailableError(
-                "No S3 key was found: HEADWATER_S3_ACCESS_KEY_ID is not set, botocore's credential chain is empty, and the local stack "
-                "has made none; set the key, or run 'headwater up'."
-            )
-        frozen = found.get_frozen_credentials()
+        try:
+            found = self._session.get_credentials()
+            frozen = found.get_frozen_credentials() if found is not None else None
+        except (botocore.exceptions.BotoCoreError, RuntimeError) as error:
+            # botocore says with a RuntimeError that a key which it renewed has ended all the same.
+            raise _no_key(f"botocore's credential chain failed ({str(error).strip()})") from error
+        if frozen is None:
+            raise _no_key("botocore's credential chain is empty, and the local stack has made none")
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def client(self) -> Any:
@@ -105,3 +107,7 @@ class Store:
             "endpoint_url": self.endpoint or None,
             "client_kwargs": {"region_name": self.region},
         }
+
+
+def _no_key(why: str) -> UnavailableError:
+    return UnavailableError(f"No S3 key was found: HEADWATER_S3_ACCESS_KEY_ID is not set, {why}; set the key, or run 'headwater up'.")
