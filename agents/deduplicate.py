@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.event_keys import I64, U64, hash_events
-from agents.window import KeyWindow, NewKeys, append_times
+from agents.dedup.event_keys import I64, U64, hash_events
+from agents.dedup.window import KeyWindow, NewKeys, append_times
 from schemas.records import DEAD, Reason
 
 Rows = npt.NDArray[np.intp]

@@ -8,10 +8,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from agents.columns import as_array, find_distinct, pick_attributes, without_doubles
-from agents.enrichments import CAMPAIGN_ATTRIBUTES, ENRICHMENTS, Enrichment
-from agents.internal_traffic import label_internal, parse_network
-from agents.user_agent import look_up_user_agents
+from agents.enrichment.columns import as_array, find_distinct, pick_attributes, without_doubles
+from agents.enrichment.enrichments import CAMPAIGN_ATTRIBUTES, ENRICHMENTS, Enrichment
+from agents.enrichment.internal_traffic import label_internal, parse_network
+from agents.enrichment.user_agent import look_up_user_agents
 from schemas.errors import UsageError
 from schemas.tables import TableSchema, load_table, promoted_column
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from agents.batch import Batch, build_records
+from agents.dedup.window import NewKeys
+from agents.dedup.windows import Windows
 from agents.deduplicate import Deduplicated, DedupRules, deduplicate_batch
 from agents.enrich import EnrichRules, enrich_batch
 from agents.land import Judged, Landing, Position, Range
 from agents.redact import RedactRules, redact_records
 from agents.validate import ValidateRules, validate_batch
-from agents.window import NewKeys
-from agents.windows import Windows
 from schemas.records import DEAD, RECORDS, Reason
 from schemas.tables import load_table
 

@@ -7,7 +7,8 @@ whose ids start with `<table>/<topic id>/<partition>`:
     /records      records landed since the first          /holes     offsets that held no record (markers, compaction)
     /first        first offset wanted                     /gaps      how often records were gone before they were read
     /gap/<n>/start, /gap/<n>/end                          which
-    (`<table>/<topic id>/partition_count`: how many partitions the topic had when it was first seen)
+    (`<table>/<topic id>/partition_count`: how many partitions the topic had when it was first seen; which topic a name stands
+    for: agents/incarnation.py)
 
 A worker that is assigned a partition takes it over first: it raises the owner token in `events` and in `dead_letters`. From
 then on a commit of the worker before it is refused by Delta itself, because both carry the same transaction id; and when
@@ -28,6 +29,7 @@ from typing import Any, Literal, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agents.incarnation import is_replacement, plan_incarnation
 from sinks.lake import CommitRefusedError, Upload
 
 Steps = Generator[str, None, None]
@@ -117,7 +119,7 @@ class LostTailError(Exception):
     """The wanted offset lies beyond the end of Kafka's log: records that landed are gone from Kafka, their offsets will be given again."""
 
     def __init__(self, position: Position, wanted: int, latest: int) -> None:
-        self.position = position
+        self.position, self.wanted, self.latest = position, wanted, latest
         super().__init__(
             f"Partition {position.partition} of topic id {position.topic_id} ends at offset {latest}, and the lake has landed up to {wanted}: "
             "Kafka lost the end of its log, and new records would take offsets that have landed. Stop the producers, make a new topic, and go on there."
@@ -135,27 +137,31 @@ Clock = Callable[[], float]
 class Landing:
     """Lands the ranges of one landing stream in `events` and `dead_letters`. Runs in one thread.
 
-    `start_offset` is where a topic begins that the lake has never seen; `clock` is monotonic, seconds.
+    `start_offset` is where a topic begins that the lake has never seen; `clock` is monotonic, seconds. `gaps` and
+    `is_topic_replaced` say what the last take-over found; whoever reports it empties them.
     """
 
     def __init__(
         self,
+        topic: str,
         events: Table,
         dead_letters: DeadLetterTable,
         start_offset: Literal["earliest", "latest"],
         upload_secs_max: float,
         clock: Clock,
     ) -> None:
-        self.events, self.dead_letters = events, dead_letters
+        self.topic, self.events, self.dead_letters = topic, events, dead_letters
         self.start_offset, self.upload_secs_max, self.clock = start_offset, upload_secs_max, clock
         self.owned: dict[Position, Owned] = {}
         self.gaps: list[Gap] = []
+        self.is_topic_replaced = False
 
     def take_over(self, candidates: Sequence[Candidate]) -> Steps:
         """Become the one worker that may commit these partitions; afterwards `owned` has each with the offset to read from.
 
         A topic that the lake has never seen starts as `start_offset` says, a partition added to a known topic at its beginning;
-        that start is committed before the first poll. Records that Kafka no longer has are a gap: counted, its offsets kept in the table, and added to `gaps`.
+        that start is committed before the first poll. Records that Kafka no longer has are a gap: counted, its offsets kept in
+        the table, and added to `gaps`. The first to meet a topic that was made anew sets `is_topic_replaced`.
 
         Raises LostTailError when a wanted offset lies beyond the end of Kafka's log.
         """
@@ -164,8 +170,9 @@ class Landing:
             yield "before take-over"
             self.events.refresh()
             self.dead_letters.refresh()
-            transactions: dict[str, int] = {}
             taken, gaps = {}, []
+            transactions = self._plan_incarnations(candidates)
+            is_replaced = is_replacement(transactions)
             for candidate in candidates:
                 gap = self._plan_take_over(candidate, taken, transactions)
                 gaps += [gap] if gap else []
@@ -175,6 +182,7 @@ class Landing:
             except CommitRefusedError:
                 continue
         self.gaps += gaps
+        self.is_topic_replaced |= is_replaced
         yield "after take-over of events"
         while True:
             self.dead_letters.refresh()
@@ -311,6 +319,12 @@ class Landing:
         owned.holes += one.hole_count
         if owned.held is not None:
             owned.held = frozenset(offset for offset in owned.held if offset >= one.end)
+
+    def _plan_incarnations(self, candidates: Sequence[Candidate]) -> dict[str, int]:
+        transactions: dict[str, int] = {}
+        for topic_id in {candidate.position.topic_id for candidate in candidates}:
+            transactions |= plan_incarnation(self.events.name, self.topic, topic_id, self.events.committed)
+        return transactions
 
     def _plan_take_over(self, candidate: Candidate, taken: dict[Position, Owned], transactions: dict[str, int]) -> Gap | None:
         """Fill in what taking this partition over commits and what it gives; the gap if records are gone."""

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.exact_json import Unreadable, parse_exactly, write_json
+from agents.parsing.exact_json import Unreadable, parse_exactly, write_json
 from agents.redact_names import build_pattern, fold_all, fold_name, load_shape
 from schemas.errors import UsageError
 

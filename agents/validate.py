@@ -14,16 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.fit import MS_MAX, MS_MIN
-from agents.prescan import scan_values
-from agents.proof import is_proven
-from agents.record_shape import load_structure
-from agents.signature import count_members
-from agents.strict import read_strictly
-from agents.verdict import Verdict, build_dead_letters
+from agents.parsing.fit import MS_MAX, MS_MIN
+from agents.parsing.prescan import scan_values
+from agents.parsing.proof import is_proven
+from agents.parsing.record_shape import load_structure
+from agents.parsing.signature import count_members
+from agents.parsing.strict import read_strictly
+from agents.parsing.verdict import Verdict, build_dead_letters
 from schemas.records import DEAD, PARSED, Reason
 
-_PARSE = Path(__file__).with_name("parse.sql").read_text()
+_PARSE = (Path(__file__).parent / "parsing" / "parse.sql").read_text()
 _TRANSFORM = "json_transform(value, $structure)"
 # Rows that one statement reads: its columns take about as many bytes as the values.
 _ROWS_MAX = 32_768

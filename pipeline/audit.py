@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from agents.land import Gap
+from agents.land import Gap, Position
 from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
@@ -16,28 +16,31 @@ from pipeline.topology import LANDING_STREAMS
 from schemas.tables import load_table
 from sinks.lake import LakeTable
 
-# One row per partition: what of [first, next) the two tables hold.
+# One row per partition that has rows: how many of each kind, and how many offsets of [first, next) they cover.
 _COUNTS = """
-with positions as (
+with landed as (
     select _topic_id, _partition, _offset, 'landed' as kind from landed_rows
-    union all
-    select _topic_id, _partition, _offset, case reason when 'duplicate' then 'duplicate' else 'dead' end from dead_rows
 ),
-in_range as (
-    select p.*
-    from positions as p
-    join wanted as w on p._topic_id = w.topic_id and p._partition = w.partition
-    where p._offset < w.next_offset  -- dead letters of a flush whose events are not committed yet come later
+dead as (
+    select r._topic_id, r._partition, r._offset, case r.reason when 'duplicate' then 'duplicate' else 'dead' end as kind
+    from dead_rows as r
+    join wanted as w on r._topic_id = w.topic_id and r._partition = w.partition
+    where r._offset < w.next_offset  -- dead letters are committed before the events of their flush
+),
+positions as (
+    from landed union all from dead
 )
 select
-    _topic_id,
-    _partition,
-    count(*) filter (kind = 'landed') as landed,
-    count(*) filter (kind = 'dead') as dead,
-    count(*) filter (kind = 'duplicate') as duplicate,
-    count(distinct _offset) as distinct_offsets,
-    count(*) as row_count
-from in_range
+    p._topic_id,
+    p._partition,
+    count(*) filter (p.kind = 'landed') as landed,
+    count(*) filter (p.kind = 'dead') as dead,
+    count(*) filter (p.kind = 'duplicate') as duplicate,
+    count(*) as row_count,
+    count(distinct p._offset) as distinct_offsets,
+    count(distinct p._offset) filter (p._offset >= w.first_offset and p._offset < w.next_offset) as covered_offsets
+from positions as p
+left join wanted as w on p._topic_id = w.topic_id and p._partition = w.partition
 group by all
 """
 
@@ -56,14 +59,30 @@ steps as (
 select missing_start, missing_end from steps where missing_end > missing_start order by missing_start limit 100
 """
 
+# One row per offset of one partition that has several rows.
+_REPEATED = """
+with offsets as (
+    select _offset from landed_rows where _topic_id = $topic_id and _partition = $partition
+    union all
+    select _offset from dead_rows where _topic_id = $topic_id and _partition = $partition and _offset < $next
+)
+select _offset from offsets group by _offset having count(*) > 1 order by _offset limit 100
+"""
+
 
 @dataclass(frozen=True)
 class PartitionAudit:
     """One partition: `lost` offsets have no row and no reason; `doubled` rows share an offset with another row; `unbalanced` is
-    how far the rows are from the records that the commits counted."""
+    how far the rows are from the records that the commits counted. `missing` are the runs [start, end) without rows (holes and
+    gaps among them), `repeated` the offsets with several; at most a hundred of each. A partition that has rows and that no commit speaks of has
+    no topic and next offset 0, and all its rows are unbalanced.
+
+    `has_ended`: another topic took its topic's place; what of it had not landed by then is lost, and how much is not known."""
 
     table: str
+    topic: str
     topic_id: str
+    has_ended: bool
     partition: int
     first_offset: int
     next_offset: int
@@ -77,6 +96,7 @@ class PartitionAudit:
     unbalanced: int
     gaps: list[list[int]]
     missing: list[list[int]]
+    repeated: list[int]
 
     @property
     def is_clean(self) -> bool:
@@ -116,26 +136,30 @@ def _audit_table(table: str, landed: list[Landed], events: LakeTable, dead_lette
     with duckdb.connect(":memory:") as connection:
         connection.register("landed_rows", events.dataset())
         connection.register("dead_rows", dead_letters.dataset())
-        connection.execute("create table wanted (topic_id varchar, partition integer, next_offset bigint)")
+        connection.execute("create table wanted (topic_id varchar, partition integer, first_offset bigint, next_offset bigint)")
         for one in landed:
-            connection.execute("insert into wanted values (?, ?, ?)", [one.position.topic_id, one.position.partition, one.wanted])
-        counts = {(row[0], row[1]): row[2:] for row in connection.execute(_COUNTS).fetchall()}
-        return [
-            _audit_partition(table, one, counts.get((one.position.topic_id, one.position.partition), (0,) * 5), connection)
-            for one in landed
-        ]
+            place = [one.position.topic_id, one.position.partition, one.first, one.wanted]
+            connection.execute("insert into wanted values (?, ?, ?, ?)", place)
+        counts = {Position(row[0], row[1]): row[2:] for row in connection.execute(_COUNTS).fetchall()}
+        known = {one.position for one in landed}
+        strangers = [Landed(position, "", False, 0, 0, 0, 0, ()) for position in counts if position not in known]
+        return [_audit_partition(table, one, counts.get(one.position, (0,) * 6), connection) for one in [*landed, *strangers]]
 
 
 def _audit_partition(table: str, one: Landed, counts: tuple[int, ...], connection: duckdb.DuckDBPyConnection) -> PartitionAudit:
-    landed, dead, duplicate, distinct_offsets, row_count = counts
-    lost = (one.wanted - one.first) - one.holes - one.gap_count - distinct_offsets
+    landed, dead, duplicate, row_count, distinct_offsets, covered_offsets = counts
     missing: list[list[int]] = []
-    if one.wanted - one.first != distinct_offsets:
-        bounds = {"topic_id": one.position.topic_id, "partition": one.position.partition, "first": one.first, "next": one.wanted}
-        missing = [list(row) for row in connection.execute(_MISSING, bounds).fetchall()]
+    repeated: list[int] = []
+    place = {"topic_id": one.position.topic_id, "partition": one.position.partition, "next": one.wanted}
+    if one.wanted - one.first != covered_offsets:
+        missing = [list(row) for row in connection.execute(_MISSING, place | {"first": one.first}).fetchall()]
+    if row_count != distinct_offsets:
+        repeated = [offset for (offset,) in connection.execute(_REPEATED, place).fetchall()]
     return PartitionAudit(
         table=table,
+        topic=one.topic,
         topic_id=one.position.topic_id,
+        has_ended=one.has_ended,
         partition=one.position.partition,
         first_offset=one.first,
         next_offset=one.wanted,
@@ -144,11 +168,12 @@ def _audit_partition(table: str, one: Landed, counts: tuple[int, ...], connectio
         duplicate=duplicate,
         holes=one.holes,
         gap=one.gap_count,
-        lost=lost,
+        lost=(one.wanted - one.first) - one.holes - one.gap_count - covered_offsets,
         doubled=row_count - distinct_offsets,
         unbalanced=row_count - one.records,
         gaps=[_bounds(gap) for gap in one.gaps],
         missing=missing,
+        repeated=repeated,
     )
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from agents.enrichments import ENRICHMENTS, Enrichment
+from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
 from pipeline.markdown import WRITTEN, markdown_table
@@ -110,7 +110,7 @@ def _render_enrichment(enrichment: Enrichment) -> str:
     fills = ", ".join(f"`{name}`" for name in enrichment.fills)
     before = "\n".join(f"{name}: {json.dumps(value)}" for name, value in enrichment.before.items())
     after = "\n".join(f"{name}: {json.dumps(value)}" for name, value in enrichment.after.items())
-    sql = f"enrich_{enrichment.name.replace('-', '_')}.sql"
+    sql = f"enrichment/{enrichment.name.replace('-', '_')}.sql"
     return (
         f"### {enrichment.name}\n\n{enrichment.summary}\nFills {fills}; [{sql}]({sql}).\n\n```\nbefore\n{before}\n\nafter\n{after}\n```\n"
     )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import time
 from typing import Any
@@ -10,6 +11,8 @@ from pipeline.config import Settings
 
 # These speak of every poll or commit; what matters of it we say ourselves.
 _QUIET = ("aiokafka", "kafka", "faust", "mode", "pipeline.transport", "pipeline.worker", "botocore", "urllib3", "asyncio")
+
+_COLOURED = re.compile(r"\x1b\[\d*m↳?")
 
 
 class JsonFormatter(logging.Formatter):
@@ -20,19 +23,34 @@ class JsonFormatter(logging.Formatter):
             "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _as_one_line(record.getMessage()),
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
 
+class TextFormatter(logging.Formatter):
+    """Time, level, logger and message on one line; a trace below it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = _as_one_line(record.message)
+        return super().formatMessage(record)
+
+
+def _as_one_line(message: str) -> str:
+    """Without line breaks and terminal colours, both of which delta-rs puts into its errors."""
+    return " ".join(_COLOURED.sub("", message).split())
+
+
 def set_up_logs(settings: Settings) -> None:
     """Send all logs to standard error in the chosen form; libraries only from warnings on."""
     logging.Formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else text)
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(settings.log_level.upper())
     for name in _QUIET:

@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from agents.ingest import FlushReport
 from schemas.errors import UsageError
+from schemas.records import Reason
 
 
 class WorkerMetrics:
@@ -33,6 +34,12 @@ class WorkerMetrics:
         )
         self.gap = Counter(
             "headwater_gap_records_total", "Offsets that Kafka no longer had when they were wanted.", ["topic"], registry=registry
+        )
+        self.made_anew = Counter(
+            "headwater_topics_made_anew_total",
+            "Times that another topic of the same name was met; what had not landed of the one before is lost.",
+            ["topic"],
+            registry=registry,
         )
         self.fenced = Counter(
             "headwater_partitions_fenced_total", "Partitions lost to another worker in mid-flush.", ["topic"], registry=registry
@@ -69,6 +76,15 @@ class WorkerMetrics:
         self.dedup_bytes = Gauge(
             "headwater_dedup_memory_bytes", "Memory of the dedup windows of this worker.", ["topic"], registry=registry
         )
+
+    def declare(self, topic: str) -> None:
+        """Let every counter of a topic begin at 0: an alarm sees a rise only of what is there before it."""
+        for counter in (self.consumed, self.holes, self.landed, self.duplicates, self.reused, self.late, self.future):
+            counter.labels(topic)
+        for counter in (self.gap, self.made_anew, self.fenced, self.flushes):
+            counter.labels(topic)
+        for reason in Reason:
+            self.dead.labels(topic, reason)
 
     def record(self, topic: str, report: FlushReport) -> None:
         """Add one landed flush. The balance consumed == landed + dead holds over any time."""

@@ -11,8 +11,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
+import botocore.exceptions
+import kafka.errors
+from deltalake.exceptions import DeltaError
 from faust.types import TP
 
 from agents.batch import Batch
@@ -22,6 +25,7 @@ from agents.land import Candidate, LostTailError, Position, UnbalancedError
 from pipeline.config import Settings
 from pipeline.metrics import WorkerMetrics
 from pipeline.topic_ids import TopicIds, TopicState
+from schemas.errors import HeadwaterError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +34,26 @@ BACKOFF_SECS_MAX = 5.0
 # Another worker took a partition that Kafka still gives to us: wait before taking it back, or two would only fence each other.
 FENCED_PAUSE_SECS = 5.0
 
+# What Kafka, the lake and the network raise when they are away; anything else is a fault of ours, and its trace is wanted.
+_OUTAGES = (
+    OSError,
+    HeadwaterError,
+    DeltaError,
+    kafka.errors.KafkaError,
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+)
+
 # Exit status of a worker that stopped on purpose and must not be started again by itself.
 STOPPED_ON_PURPOSE = 3
 
 
 class InterruptedFlushError(Exception):
     """The flush was given up because positions are set anew or the worker leaves; its records will be read again."""
+
+
+class StaleBoundsError(Exception):
+    """Where partitions begin and end was asked of Kafka too long ago: ask again."""
 
 
 class Stream:
@@ -63,12 +81,17 @@ class Runner:
         self.stop_worker: Callable[[], None] = lambda: None
         self._settings, self._metrics, self._topic_ids = settings, metrics, topic_ids
         self._streams = {stream.topic: stream for stream in streams}
+        for topic in self._streams:
+            metrics.declare(topic)
         self._commit_offsets, self._run_step = commit_offsets, run_step
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="flush")
+        self._calls_under_way = 0
+        self._flush_lock = asyncio.Lock()
         self._is_interrupted = threading.Event()
         self._is_reset_wanted = threading.Event()
         self._is_leaving = threading.Event()
         self._is_closed = threading.Event()
+        self._wanted_beyond_end: dict[Position, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reset_not_before = 0.0
         self._has_news = asyncio.Event()
@@ -102,26 +125,31 @@ class Runner:
             await self.flush_once()
 
     async def flush_once(self) -> None:
-        """Land what is buffered now, of every stream."""
-        for stream in self._streams.values():
-            batches = stream.buffer.take(self._settings.flush_bytes_max)
-            if not batches:
-                continue
-            generation = self.generation
-            try:
-                offsets = await asyncio.get_running_loop().run_in_executor(self._thread, self._flush, stream, batches, generation)
-            finally:
-                stream.buffer.release(batches)
-                self._metrics.bytes_held.labels(stream.topic).set(stream.buffer.bytes_held)
-                self._has_room.set()
-            if offsets:
-                await self._commit_offsets(offsets)
+        """Land what is buffered now, of every stream; one flush at a time."""
+        async with self._flush_lock:
+            for stream in self._streams.values():
+                await self._flush_stream(stream)
+
+    async def _flush_stream(self, stream: Stream) -> None:
+        batches = stream.buffer.take(self._settings.flush_bytes_max)
+        if not batches:
+            return
+        try:
+            offsets = await self._in_thread(self._flush, stream, batches, self.generation)
+        finally:
+            stream.buffer.release(batches)
+            self._metrics.bytes_held.labels(stream.topic).set(stream.buffer.bytes_held)
+            self._has_room.set()
+        if offsets:
+            await self._commit_offsets(offsets)
 
     async def close(self, secs_max: float) -> None:
         """Take nothing more in, land what is buffered, at most so long; then nothing more is landed."""
         self._is_leaving.set()
         try:
             async with asyncio.timeout(secs_max):
+                # At least once: it waits for the flush that is under way.
+                await self.flush_once()
                 while any(not stream.buffer.is_empty for stream in self._streams.values()):
                     await self.flush_once()
         except TimeoutError:
@@ -154,11 +182,14 @@ class Runner:
     ) -> Mapping[TP, int] | None:
         """Own exactly these partitions; what was buffered is dropped. Waits out outages of the lake and of Kafka.
 
-        None when it was given up: `is_current` says that they are not assigned to us any more, or the worker leaves.
+        None when it was given up: Kafka must be asked again where they begin and end, `is_current` says that they are not
+        assigned to us any more, or the worker leaves.
         """
         self._is_interrupted.set()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._take_over, earliest, latest, is_current)
+            return await self._in_thread(self._take_over, earliest, latest, is_current)
+        except StaleBoundsError:
+            return None
         except (InterruptedFlushError, RuntimeError):
             # A RuntimeError is the closed executor's.
             if not self._is_closed.is_set() and is_current():
@@ -167,6 +198,23 @@ class Runner:
         finally:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._has_room.set)
+
+    @property
+    def is_at_work(self) -> bool:
+        """True while something is under way with the lake, be it that the store does not answer."""
+        return self._calls_under_way > 0
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
+        """Run a call in the flush thread."""
+
+        def run() -> T:
+            self._calls_under_way += 1
+            try:
+                return call(*arguments)
+            finally:
+                self._calls_under_way -= 1
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     def is_reset_wanted(self) -> bool:
         return self._is_reset_wanted.is_set() and time.monotonic() >= self._reset_not_before
@@ -189,26 +237,37 @@ class Runner:
     def _take_over_stream(
         self, stream: Stream, partitions: Mapping[int, TP], earliest: Mapping[TP, int], latest: Mapping[TP, int]
     ) -> dict[int, int]:
-        before, landing = stream.state, stream.ingest.landing
-        stream.state = self._topic_ids.look_up([stream.topic]).get(stream.topic)
+        landing = stream.ingest.landing
+        found = self._topic_ids.look_up([stream.topic]).get(stream.topic)
         landing.release(list(landing.owned))
         self._metrics.partitions.labels(stream.topic).set(len(partitions))
         if not partitions:
             return {}
-        if stream.state is None:
-            raise LookupError(
-                f"Topic '{stream.topic}' does not exist; create it ('headwater up' does), or name another HEADWATER_TOPIC_PREFIX"
+        if found is None:
+            raise UnavailableError(
+                f"Topic '{stream.topic}' does not exist; create it ('headwater up' does), or name another HEADWATER_TOPIC_PREFIX."
             )
-        self._note_new_topic(stream, before)
+        before, stream.state = stream.state, found
+        if before is not None and before.topic_id != found.topic_id:
+            self._note_made_anew(stream, f"before {before.topic_id}")
+            raise StaleBoundsError
         candidates = [
-            Candidate(Position(stream.state.topic_id, partition), earliest[tp], latest[tp], stream.state.partition_count)
+            Candidate(Position(found.topic_id, partition), earliest[tp], latest[tp], found.partition_count)
             for partition, tp in partitions.items()
         ]
-        for step in landing.take_over(candidates):
-            self._run_step(step)
+        try:
+            for step in landing.take_over(candidates):
+                self._run_step(step)
+        except LostTailError as error:
+            self._raise_unless_confirmed(error)
+        self._wanted_beyond_end.clear()
+        if landing.is_topic_replaced:
+            landing.is_topic_replaced = False
+            if before is None:
+                self._note_made_anew(stream, "another one when a worker last looked")
         self._note_gaps(stream)
         starts = {position.partition: owned.wanted for position, owned in landing.owned.items()}
-        stream.ingest.windows.assign(stream.state.topic_id, starts, stream.state.partition_count)
+        stream.ingest.windows.assign(found.topic_id, starts, found.partition_count)
         return starts
 
     def _flush(self, stream: Stream, batches: Sequence[Batch], generation: int) -> dict[TP, int]:
@@ -245,11 +304,11 @@ class Runner:
 
         Raises InterruptedFlushError when it was given up, or when going on would do harm and the worker stops.
         """
-        backoff = 0.2
+        backoff, said = 0.2, ""
         while True:
             try:
                 return attempt()
-            except InterruptedFlushError:
+            except (InterruptedFlushError, StaleBoundsError):
                 raise
             except (LostTailError, UnbalancedError) as error:
                 self._stop(str(error), STOPPED_ON_PURPOSE)
@@ -257,19 +316,34 @@ class Runner:
             except Exception as error:
                 # Whatever the lake or Kafka answers: nothing is lost by waiting, and a person must see why.
                 self._metrics.failures.inc()
-                log.warning("Waiting %.1f s after %s: %s", backoff, type(error).__name__, error, exc_info=log.isEnabledFor(logging.DEBUG))
+                is_trace_wanted = repr(error) != said and (log.isEnabledFor(logging.DEBUG) or not isinstance(error, _OUTAGES))
+                log.warning("Waiting %.1f s after %s: %s", backoff, type(error).__name__, error, exc_info=is_trace_wanted)
+                said = repr(error)
                 self._is_interrupted.wait(backoff)
                 if self._is_closed.is_set() or not is_current():
                     raise InterruptedFlushError from error
                 backoff = min(backoff * 2, BACKOFF_SECS_MAX)
 
-    def _note_new_topic(self, stream: Stream, before: TopicState | None) -> None:
-        if before is not None and stream.state is not None and before.topic_id != stream.state.topic_id:
-            log.error(
-                "Topic '%s' was made anew (id %s, before %s): records of the old one that had not landed are lost.",
-                *(stream.topic, stream.state.topic_id, before.topic_id),
-            )
-            self._stop_on_gap(f"topic '{stream.topic}' was made anew")
+    def _raise_unless_confirmed(self, error: LostTailError) -> NoReturn:
+        """Stop only when Kafka's log ends before what had landed already when Kafka was asked.
+
+        Where it ends was asked before the lake was: another worker may have landed more since, when this one was stopped or
+        the lake was away for a while.
+        """
+        known = self._wanted_beyond_end.get(error.position)
+        if known is not None and error.latest < known:
+            raise error
+        self._wanted_beyond_end[error.position] = error.wanted
+        raise StaleBoundsError from error
+
+    def _note_made_anew(self, stream: Stream, before: str) -> None:
+        assert stream.state is not None
+        self._metrics.made_anew.labels(stream.topic).inc()
+        log.error(
+            "Topic '%s' was made anew (id %s, %s): records of the old one that had not landed are lost.",
+            *(stream.topic, stream.state.topic_id, before),
+        )
+        self._stop_on_gap(f"topic '{stream.topic}' was made anew")
 
     def _note_gaps(self, stream: Stream) -> None:
         gaps, stream.ingest.landing.gaps = stream.ingest.landing.gaps, []

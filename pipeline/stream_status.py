@@ -26,7 +26,9 @@ def read_stream_status(settings: Settings, is_fresh_wanted: bool = True) -> dict
     """Status of every landing stream.
 
     {"topics": [{"topic", "table", "lake_version", "lag", "freshness_seconds", "partitions": [{"partition", "next_offset",
-    "end_offset", "lag"}], "gaps": [{"topic_id", "partition", "start", "end", "is_present_topic"}]}]}. `lag` counts offsets;
+    "end_offset", "lag"}], "gaps": [{"topic_id", "partition", "start", "end", "is_present_topic"}], "ended_topics":
+    [{"topic_id", "partitions": [{"partition", "next_offset"}]}]}]}. `lag` counts offsets; `ended_topics` had the same name and
+    were made anew: what of them had not landed is lost;
     `freshness_seconds` is the age of the oldest record that has not landed, 0 when all have; `lake_version` is null before
     the first worker ran. Without `is_fresh_wanted`, freshness is null and no record is read for it.
 
@@ -76,7 +78,17 @@ def _read_topic(settings: Settings, name: str, table: str, state: TopicState, is
             for one in landed
             for gap in one.gaps
         ],
+        "ended_topics": _ended_topics(name, state, landed),
     }
+
+
+def _ended_topics(name: str, state: TopicState, landed: list[Landed]) -> list[dict[str, Any]]:
+    """Topics that had this name and landed here; also one whose successor no worker has met yet."""
+    ended: dict[str, list[dict[str, int]]] = {}
+    for one in landed:
+        if one.topic == name and one.position.topic_id != state.topic_id:
+            ended.setdefault(one.position.topic_id, []).append({"partition": one.position.partition, "next_offset": one.wanted})
+    return [{"topic_id": topic_id, "partitions": partitions} for topic_id, partitions in ended.items()]
 
 
 def _read_lake(settings: Settings, table: str) -> tuple[int | None, list[Landed]]:

@@ -12,14 +12,14 @@ import yarl
 from faust.types import TP
 
 from agents.batch import Batch
+from agents.dedup.window import MemoryBudget
+from agents.dedup.windows import Windows
 from agents.deduplicate import DedupRules
 from agents.enrich import EnrichRules
 from agents.ingest import Ingest, StepRules
 from agents.land import Landing
 from agents.redact import RedactRules
 from agents.validate import ValidateRules
-from agents.window import MemoryBudget
-from agents.windows import Windows
 from pipeline.config import Settings
 from pipeline.metrics import WorkerMetrics
 from pipeline.runner import Runner, Stream
@@ -33,7 +33,7 @@ from sinks.dead_letters import DeadLetters
 from sinks.lake import LakeTable
 
 # Of the ten seconds that a stopping worker has.
-CLOSE_SECS_MAX = 7.0
+CLOSE_SECS_MAX = 6.0
 
 
 class WorkerApp(faust.App):
@@ -93,7 +93,8 @@ def build_app(settings: Settings) -> WorkerApp:
         broker_request_timeout=max(30.0, session_secs + 5),
         broker_max_poll_interval=24 * 3600,
         consumer_group_instance_id=settings.worker_instance or None,
-        consumer_metadata_max_age_ms=30_000,
+        # How soon partitions that were added are seen, and a topic that was made anew.
+        consumer_metadata_max_age_ms=5_000,
         # Batches, not events: bytes are bounded by the runner.
         stream_buffer_maxsize=8,
         stream_wait_empty=False,
@@ -120,7 +121,7 @@ def build_stream(settings: Settings, name: str, stream: LandingStream) -> Stream
         MemoryBudget(settings.dedup_memory_bytes_max),
         settings.dedup_window_hours * 3600,
     )
-    landing = Landing(events, dead_letters, settings.start_offset, settings.upload_secs_max, time.monotonic)
+    landing = Landing(name, events, dead_letters, settings.start_offset, settings.upload_secs_max, time.monotonic)
     return Stream(name, Ingest(name, landing, windows, build_rules(settings), connection))
 
 

@@ -89,6 +89,11 @@ class Store:
             "AWS_REGION": self.region,
             # Delta's commit is a conditional PUT (If-None-Match) of the store itself: no lock table.
             "AWS_CONDITIONAL_PUT": "etag",
+            # By default it tries for three minutes, and says nothing meanwhile: the caller has a rule for unknown outcomes.
+            "timeout": "20s",
+            "connect_timeout": "5s",
+            "max_retries": "2",
+            "retry_timeout": "10s",
         }
         if key.session_token:
             options["AWS_SESSION_TOKEN"] = key.session_token

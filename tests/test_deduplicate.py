@@ -15,9 +15,9 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.dedup.event_keys import hash_events
+from agents.dedup.window import KeyWindow, MemoryBudget, fill_window
 from agents.deduplicate import Deduplicated, DedupRules, deduplicate_batch
-from agents.event_keys import hash_events
-from agents.window import KeyWindow, MemoryBudget, fill_window
 from schemas.records import DEAD, PARSED, RECORDS
 
 SECOND = 1_000_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import schemas.tables
-from agents.enrichments import ENRICHMENTS
+from agents.enrichment.enrichments import ENRICHMENTS
 from pipeline import docs
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings

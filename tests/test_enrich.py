@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.columns import find_distinct
 from agents.enrich import SENDER, EnrichRules, enrich_batch
-from agents.enrichments import ENRICHMENTS, Enrichment
+from agents.enrichment.columns import find_distinct
+from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
 from schemas.errors import UsageError
 from schemas.records import PARSED
 from schemas.tables import load_table

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.exact_json import DEPTH_MAX, Unreadable, parse_counted, parse_exactly, write_json
-from agents.signature import count_members
+from agents.parsing.exact_json import DEPTH_MAX, Unreadable, parse_counted, parse_exactly, write_json
+from agents.parsing.signature import count_members
 from schemas.records import Reason
 
 

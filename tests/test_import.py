@@ -22,9 +22,9 @@ import s3fs
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 
+from agents.dedup.window import KeyWindow, MemoryBudget
 from agents.deduplicate import DedupRules, deduplicate_batch
 from agents.validate import ValidateRules, validate_batch
-from agents.window import KeyWindow, MemoryBudget
 from pipeline.config import Settings
 from pipeline.imports.ledger import Ledger
 from pipeline.imports.outcome import Outcome, Status

@@ -33,7 +33,7 @@ class Worker:
         self.events, self.dead_letters = LakeTable(store, load_table("events")), DeadLetters(store, load_table("dead_letters"))
         for table in (self.events, self.dead_letters):
             table.ensure()
-        self.landing = Landing(self.events, self.dead_letters, start_offset, upload_secs_max=600, clock=clock)
+        self.landing = Landing("raw-events", self.events, self.dead_letters, start_offset, upload_secs_max=600, clock=clock)
 
     def judge(self, ranges: Sequence[Range], held: Mapping[Position, frozenset[int]]) -> Judged:
         good, dead, held_count = [], [], 0
@@ -259,6 +259,29 @@ def test_a_new_topic_starts_by_policy_and_an_added_partition_at_its_beginning(se
     worker = Worker(settings, start_offset="latest")
     assert worker.take_over(P0, latest=70, partition_count=1) == {0: 70}
     assert worker.take_over(P0, P1, latest=90, partition_count=2) == {0: 70, 1: 0}
+
+
+def test_a_topic_in_the_place_of_another_is_met_once_and_the_old_one_has_ended(settings: Settings) -> None:
+    first, second = Worker(settings), Worker(settings)
+    first.take_over(P0, P1)
+    assert not first.landing.is_topic_replaced
+    anew = [Position("topic-2", partition) for partition in range(2)]
+    first.take_over(anew[0])
+    second.take_over(anew[1])
+    assert (first.landing.is_topic_replaced, second.landing.is_topic_replaced) == (True, False)
+    found = read_landed("events", second.events.transactions())
+    assert [(one.position, one.has_ended) for one in found] == [(P0, True), (P1, True), (anew[0], False), (anew[1], False)]
+    assert {one.topic for one in found} == {"raw-events"}
+
+
+def test_a_topic_that_comes_back_in_the_place_of_its_successor_has_not_ended(settings: Settings) -> None:
+    worker, other = Worker(settings), Position("topic-2", 0)
+    for position in (P0, other, P0):
+        worker.landing.is_topic_replaced = False
+        worker.take_over(position)
+    assert worker.landing.is_topic_replaced
+    found = read_landed("events", worker.events.transactions())
+    assert [(one.position, one.has_ended) for one in found] == [(P0, False), (other, True)]
 
 
 def test_two_workers_that_meet_a_new_topic_together_both_start_by_policy(settings: Settings) -> None:

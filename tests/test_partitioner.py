@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kafka.partitioner.default import murmur2 as kafka_python_murmur2
 
-from agents.partitioner import belongs_to, murmur2, partitions_of
+from agents.dedup.partitioner import belongs_to, murmur2, partitions_of
 from pipeline.producer import record_key
 
 # Letters whose lower case is longer, depends on the place in the word, or lies outside Arrow's tables are in the alphabet on purpose.

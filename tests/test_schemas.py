@@ -17,7 +17,7 @@ from deltalake.schema import PrimitiveType
 
 import schemas.tables
 from agents.enrich import EnrichRules, enrich_batch
-from agents.enrichments import ENRICHMENTS
+from agents.enrichment.enrichments import ENRICHMENTS
 from schemas.records import DEAD, PARSED, Reason
 from schemas.tables import TableSchema, check_evolution, load_table, parse_table, promoted_column
 from tests.parsed_rows import parsed_table

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import agents
-from agents.user_agent import LENGTH_MAX, REMEMBERED_MAX, UserAgent, load_bots, look_up_user_agents, parse_user_agent
+from agents.enrichment.user_agent import LENGTH_MAX, REMEMBERED_MAX, UserAgent, load_bots, look_up_user_agents, parse_user_agent
 
 OWN_RULE = "user-agent-bot@1"
 SPIDER_RULE = f"ua-parser-spider@{importlib.metadata.version('ua-parser-builtins')}.1"
@@ -55,7 +55,7 @@ def test_bots_are_told_by_the_rule_that_knows_them(text: str, rule: str | None) 
 
 
 def test_own_list_of_bots_changes_its_version_with_its_content() -> None:
-    found = json.loads((Path(agents.__file__).parent / "bots.json").read_text())
+    found = json.loads((Path(agents.__file__).parent / "enrichment" / "bots.json").read_text())
     known = {1: "848a99eb"}
     digest = hashlib.sha256(json.dumps([found["parts"], found["libraries"]]).encode()).hexdigest()[:8]
     assert known.get(found["version"]) == digest, "parts changed: raise the version in bots.json and add it here, never edit a line"

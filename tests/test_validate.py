@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from agents import validate
-from agents.exact_json import DEPTH_MAX
-from agents.fit import MS_MAX, MS_MIN
-from agents.record_shape import load_shape, load_structure
+from agents.parsing.exact_json import DEPTH_MAX
+from agents.parsing.fit import MS_MAX, MS_MIN
+from agents.parsing.record_shape import load_shape, load_structure
 from agents.validate import ValidateRules, validate_batch, validate_strictly
 from schemas.records import DEAD, PARSED, Reason
 from tests.validate_inputs import EVENT, FACETS, build_records, event, with_raw

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from agents import proof, validate
-from agents.proof import is_proven
-from agents.signature import Signature
+from agents import validate
+from agents.parsing import proof
+from agents.parsing.proof import is_proven
+from agents.parsing.signature import Signature
 from agents.validate import ValidateRules, validate_batch, validate_strictly
 from tests.validate_inputs import build_records, event, render, with_raw
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents import validate
-from agents.exact_json import Unreadable, parse_exactly
-from agents.prescan import scan_values
+from agents.parsing.exact_json import Unreadable, parse_exactly
+from agents.parsing.prescan import scan_values
 from agents.validate import ValidateRules, validate_batch, validate_strictly
 from tests.validate_inputs import EVENT, FACETS, build_records, render
 from tests.validate_losses import find_lost, read_literally

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.event_keys import I64, U64, hash_events
-from agents.key_run import NEVER
-from agents.window import KeyWindow, MemoryBudget, NewKeys, fill_window
+from agents.dedup.event_keys import I64, U64, hash_events
+from agents.dedup.key_run import NEVER
+from agents.dedup.window import KeyWindow, MemoryBudget, NewKeys, fill_window
 
 AMPLE, TIGHT = 1 << 30, 400_000
 SECOND = 1_000_000
@@ -171,7 +171,7 @@ def test_spilled_keys_have_no_file_to_leave_behind_even_after_a_kill(tmp_path: P
     program = f"""
 import os, signal, numpy as np
 from pathlib import Path
-from agents.window import KeyWindow, MemoryBudget, NewKeys
+from agents.dedup.window import KeyWindow, MemoryBudget, NewKeys
 window = KeyWindow(Path({str(tmp_path)!r}), MemoryBudget(10_000))
 ids = np.arange(50_000, dtype=np.uint64)
 window.add(NewKeys(ids, ids, ids.astype(np.int64), 1, 1))

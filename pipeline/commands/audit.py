@@ -33,7 +33,7 @@ def audit(
     """Hold what the commits counted against what the tables hold: no offset lost, none twice or in both tables, counts balance.
 
     Exit status 1 when anything is lost, doubled or out of balance. Gaps (records that Kafka no longer had when they were wanted) are
-    named; they are Kafka's loss, not the pipeline's.
+    named; they are Kafka's loss, not the pipeline's. So are topics that were made anew.
     """
     audits = audit_lake(load_settings())
     summary = summarize(audits)
@@ -44,8 +44,17 @@ def audit(
         for one in audits:
             for start, end in one.gaps:
                 print(f"Gap: offsets [{start}, {end}) of partition {one.partition} were gone from Kafka before they were read.")
+            if one.has_ended:
+                print(
+                    f"Ended: another topic '{one.topic}' took the place of {one.topic_id}; what of its partition {one.partition} had not "
+                    f"landed from offset {one.next_offset} on is lost."
+                )
             if one.lost:
                 print(f"Lost: partition {one.partition} has no row for {one.lost} offsets; without a row are {one.missing}.")
+            if one.doubled:
+                print(f"Doubled: partition {one.partition} has {one.doubled} rows too many; offsets that have several are {one.repeated}.")
+            if one.unbalanced:
+                print(f"Unbalanced: partition {one.partition} has {one.unbalanced:+} rows beside the records that its commits counted.")
         names = ("consumed", "landed", "dead", "duplicate", "lost", "doubled", "unbalanced")
         print_figures({name: summary[name] for name in names}, title="In all")
         print("Every record once." if summary["is_clean"] else "Not clean: see lost, doubled, unbalanced.")

@@ -54,11 +54,12 @@ def _print(settings: Settings, processes: list[ProcessStatus], stream: dict[str,
     if "unavailable" in stream:
         print(f"The stream cannot be read: {stream['unavailable']}.")
         return
-    columns = ["topic", "table", "lake version", "lag", "freshness, s", "gaps"]
+    columns = ["topic", "table", "lake version", "lag", "freshness, s", "gaps", "made anew"]
     print_rows(
         columns,
         [
-            [topic[key] for key in ("topic", "table", "lake_version", "lag", "freshness_seconds")] + [len(topic["gaps"])]
+            [topic[key] for key in ("topic", "table", "lake_version", "lag", "freshness_seconds")]
+            + [len(topic["gaps"]), len(topic["ended_topics"])]
             for topic in stream["topics"]
         ],
     )

@@ -1,10 +1,12 @@
 """`headwater worker`: run one worker until it is told to leave."""
 
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import botocore.exceptions
 import faust
@@ -13,6 +15,7 @@ import typer
 from pipeline.config import load_settings
 from pipeline.logs import set_up_logs
 from pipeline.metrics import WorkerMetrics, serve_metrics
+from pipeline.runner import Runner
 from pipeline.stores import build_store
 from pipeline.topics import ensure_topics
 from pipeline.worker import build_worker
@@ -33,6 +36,8 @@ def worker() -> None:
     """
     settings = load_settings()
     set_up_logs(settings)
+    # Until Faust takes the signal: a worker that is told to leave while it waits for its servers leaves at once.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     store = build_store(settings)
     _wait_for(f"the S3 store at '{store.endpoint or 'AWS'}' (HEADWATER_S3_ENDPOINT)", lambda: probe_store(store))
     _wait_for(f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA)", lambda: ensure_topics(settings))
@@ -41,10 +46,22 @@ def worker() -> None:
     log.info(
         "Worker %s of group %s starts; metrics on port %d.", settings.worker_instance, settings.worker_group, settings.metrics_address_port
     )
+    faust_worker = faust.Worker(worker_app, loglevel="WARNING", override_logging=False, redirect_stdouts=False, quiet=True)
+    # It would write escape codes between the log lines.
+    faust_worker.spinner = None
     try:
-        faust.Worker(worker_app, loglevel="WARNING", override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+        faust_worker.execute_from_commandline()
     except SystemExit as left:
-        sys.exit(worker_app.runner.exit_status or left.code)
+        _leave(worker_app.runner, worker_app.runner.exit_status or left.code)
+
+
+def _leave(runner: Runner, status: str | int | None) -> NoReturn:
+    """End the process, without waiting for a store that does not answer: what it was asked is in the lake whole or not at all."""
+    if runner.is_at_work:
+        log.warning("The lake has not answered yet; leaving without its answer. What it did not take will be read again.")
+        logging.shutdown()
+        os._exit(status if isinstance(status, int) else 0)
+    sys.exit(status)
 
 
 def _wait_for(what: str, attempt: Callable[[], T]) -> T:

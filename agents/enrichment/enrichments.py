@@ -22,7 +22,7 @@ CAMPAIGN_ATTRIBUTES = (
 
 @dataclass(frozen=True, eq=False)
 class Enrichment:
-    """One enrichment: `enrich_<name>.sql`, a bare select over `input`, which returns every column of `input`.
+    """One enrichment: `<name>.sql`, a bare select over `input`, which returns every column of `input`.
 
     `reads` are columns of PARSED, of the lookups (agent_*, internal_rule), or attribute_<name> for an attribute of the event;
     `fills` are columns of the table events. `is_per_sender`: it sees one row for each distinct sender of the batch, a sender
@@ -40,7 +40,7 @@ class Enrichment:
 
     @property
     def sql(self) -> str:
-        return (FOLDER / f"enrich_{self.name.replace('-', '_')}.sql").read_text()
+        return (FOLDER / f"{self.name.replace('-', '_')}.sql").read_text()
 
 
 ENRICHMENTS = (

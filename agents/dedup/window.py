@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from agents.event_keys import I64, U64, hash_events
-from agents.key_bitmap import KeyBitmap
-from agents.key_run import ID_BYTES, NEVER, KeyRun, merge_runs, sorted_run
+from agents.dedup.event_keys import I64, U64, hash_events
+from agents.dedup.key_bitmap import KeyBitmap
+from agents.dedup.key_run import ID_BYTES, NEVER, KeyRun, merge_runs, sorted_run
 
 log = logging.getLogger(__name__)
 

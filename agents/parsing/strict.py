@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agents.exact_json import Unreadable, parse_counted, parse_exactly, write_json
-from agents.fit import Unfit, fit_record
-from agents.verdict import Verdict
+from agents.parsing.exact_json import Unreadable, parse_counted, parse_exactly, write_json
+from agents.parsing.fit import Unfit, fit_record
+from agents.parsing.verdict import Verdict
 
 
 @dataclass(frozen=True)

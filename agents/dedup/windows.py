@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from agents.dedup.partitioner import partitions_of
+from agents.dedup.window import KeyWindow, MemoryBudget, NewKeys, fill_window
 from agents.land import Position, Range
-from agents.partitioner import partitions_of
-from agents.window import KeyWindow, MemoryBudget, NewKeys, fill_window
 from sinks.lake import LakeTable
 
 log = logging.getLogger(__name__)

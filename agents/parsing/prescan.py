@@ -1,7 +1,7 @@
 """The pre-scan: which values are one JSON object in strict UTF-8, told before a columnar parser sees them.
 
 DuckDB's parser takes NaN, comments, trailing commas and any depth; msgspec's takes none of these, and skips what no field asks
-for at more than a gigabyte a second. A value that fails here is not judged yet: agents/exact_json.py says what is wrong with it.
+for at more than a gigabyte a second. A value that fails here is not judged yet: agents/parsing/exact_json.py says what is wrong with it.
 """
 
 import msgspec

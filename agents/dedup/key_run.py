@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from agents.event_keys import I64, U64
+from agents.dedup.event_keys import I64, U64
 
 ID_BYTES, DETAIL_BYTES = 8, 16
 # A merge works through the runs in slices of about so many keys, so its own memory is a few MB whatever the runs' size.

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.exact_json import is_counted
-from agents.map_columns import has_distinct_keys, has_finite_values, has_value
-from agents.signature import Signature, count_members
+from agents.parsing.exact_json import is_counted
+from agents.parsing.map_columns import has_distinct_keys, has_finite_values, has_value
+from agents.parsing.signature import Signature, count_members
 from schemas.records import PARSED
 
 Mask = npt.NDArray[np.bool_]

@@ -1,4 +1,4 @@
--- One row per row of `records` (_row, value: a JSON text or null): the columns of PARSED as sent, and what agents/proof.py needs.
+-- One row per row of `records` (_row, value: a JSON text or null): the columns of PARSED as sent, and what agents/parsing/proof.py needs.
 with
   decoded as (
     select _row, json_transform(value, $structure) as sent

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from agents.exact_json import Unreadable, read_number, shorten, write_json
-from agents.record_shape import Kind, Shape, load_shape
+from agents.parsing.exact_json import Unreadable, read_number, shorten, write_json
+from agents.parsing.record_shape import Kind, Shape, load_shape
 from schemas.records import Reason
 
 # The first and last millisecond of 1900..9999, UTC.

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.map_columns import has_distinct_keys
+from agents.parsing.map_columns import has_distinct_keys
 
 
 def find_distinct(columns: Sequence[pa.Array]) -> tuple[pa.Array, pa.Array]:

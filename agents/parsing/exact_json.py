@@ -75,7 +75,7 @@ def parse_exactly(value: bytes) -> object:
 def parse_counted(value: bytes, member_count: int) -> object:
     """Parse one JSON text of which the pre-scan and the signature are known, to the same as `parse_exactly` and twice as fast.
 
-    `member_count` is never below the number of names in the text (agents/signature.py). An equal number in the document proves
+    `member_count` is never below the number of names in the text (agents/parsing/signature.py). An equal number in the document proves
     that none was dropped as a double; where it differs, or anything else is in doubt, `parse_exactly` decides. Whole numbers are
     int here.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from agents.event_keys import U64
+from agents.dedup.event_keys import U64
 
 _BITS_MIN = 1 << 13
 # At 12 bits a key one new key in thirteen is searched for in vain, at 8 bits one in nine.

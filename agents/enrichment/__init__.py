@@ -1,0 +1,1 @@
+"""The enrichments: one select each, and what they look up."""
