@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.config import Settings
 from pipeline.stack.programs import environment
 
-WAIT_SECS_MAX = 90.0
+WAIT_SECS_MAX = 60.0
 
 
 class WorkerProcess:
@@ -26,12 +26,12 @@ class WorkerProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "WorkerProcess":
-        variables = os.environ | environment(self.settings) | self.rig
+        variables = os.environ | environment(self.settings)
         variables |= {
             "HEADWATER_WORKER_INSTANCE": self.name,
             "HEADWATER_METRICS_PORT": str(self.metrics_port),
             "HEADWATER_WORKER_SESSION_SECS": "6",
-        }
+        } | self.rig
         code = (
             "from pipeline.cli import main; main()" if self.module == "pipeline.commands.worker" else f"import {self.module} as m; m.main()"
         )
@@ -60,11 +60,15 @@ class WorkerProcess:
 
 @contextmanager
 def running(*workers: WorkerProcess) -> Iterator[None]:
-    """Workers that run inside the block and surely not after it."""
+    """Workers that run inside the block and surely not after it; when it fails, their last lines are printed."""
     try:
         for worker in workers:
             worker.start()
         yield
+    except BaseException:
+        for worker in workers:
+            print(f"{worker.log}:", *worker.log.read_text().splitlines()[-30:], sep="\n")
+        raise
     finally:
         for worker in workers:
             if worker.is_running:
