@@ -45,7 +45,7 @@ audit: $(READY) ## Prove that every record of Kafka is in the lake once
 
 ##@ Ship it
 docs: $(READY) ## Write the reference pages anew from the code
-	@$(PY) -m pipeline.docs
+	@$(PY) -m pipeline.pages.docs
 lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt

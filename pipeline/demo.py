@@ -8,10 +8,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from pipeline.ask.reader import open_reader
 from pipeline.audit import audit_lake, summarize
 from pipeline.config import Settings
 from pipeline.producer import Producer, record_key
-from pipeline.reader import open_reader
 from pipeline.simulate.compare import compare_ledger, list_differences
 from pipeline.topology import RAW_EVENTS, topic_name
 from pipeline.waiting import wait_until_landed

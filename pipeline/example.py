@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
 from pipeline.imports.mapping_file import load_mapping
 from pipeline.imports.outcome import Outcome
 from pipeline.imports.run import ImportOptions, import_addresses
-from pipeline.reader import open_reader
 from pipeline.waiting import wait_until_landed
 from schemas.errors import UnavailableError
 

@@ -12,9 +12,9 @@ import duckdb
 import pyarrow as pa
 from deltalake import write_deltalake
 
+from pipeline.ask.views import LAKE, create_views, load_views
 from pipeline.config import Settings
 from pipeline.stores import build_store
-from pipeline.views import LAKE, create_views, load_views
 from schemas.tables import TableSchema, load_table
 
 Row = Mapping[str, Any]

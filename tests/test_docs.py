@@ -10,11 +10,11 @@ import pytest
 
 import schemas.tables
 from agents.enrichment.enrichments import ENRICHMENTS
-from pipeline import docs
+from pipeline.ask.views import load_views
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
+from pipeline.pages import docs
 from pipeline.topology import TOPICS
-from pipeline.views import load_views
 from schemas.errors import HeadwaterError
 from schemas.records import Reason
 from schemas.tables import load_table

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from pipeline import example
+from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
 from pipeline.example import MAPPING, QUESTIONS, TRUE_FIGURES, fetch_cdnow, run_example
 from pipeline.imports.mapping_file import load_mapping
 from pipeline.imports.outcome import Status
-from pipeline.reader import open_reader
 from pipeline.stack.programs import environment
 from schemas.errors import UnavailableError
 from tests.archives import build_records

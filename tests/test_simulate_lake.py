@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
-from pipeline.reader import open_reader
 from pipeline.simulate.compare import compare_ledger, list_differences
 from pipeline.stack.programs import environment
 from tests.conftest import RunHeadwater

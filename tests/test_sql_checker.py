@@ -14,11 +14,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from pipeline.ask.sql_checker import check_sql
+from pipeline.ask.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
+from pipeline.ask.sql_tree import RefusedError
+from pipeline.ask.views import askable, load_views
 from pipeline.config import load_settings
-from pipeline.sql_checker import check_sql
-from pipeline.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
-from pipeline.sql_tree import RefusedError
-from pipeline.views import askable, load_views
 from tests.lake_rows import at, event, memory_lake, purchase
 
 VIEWS = askable(load_views())

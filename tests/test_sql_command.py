@@ -17,10 +17,10 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 
+from pipeline.ask.output_formats import Format, print_table, write_answer
+from pipeline.ask.reader import LimitError, open_reader
+from pipeline.ask.sql_shell import Shell
 from pipeline.config import Settings
-from pipeline.output_formats import Format, print_table, write_answer
-from pipeline.reader import LimitError, open_reader
-from pipeline.sql_shell import Shell
 from pipeline.stack.programs import environment
 from schemas.errors import UsageError
 from tests.conftest import RunHeadwater

@@ -13,10 +13,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from pipeline.ask.reader import LimitError, QueryError, Reader, open_reader
+from pipeline.ask.spill import SpillFolder
+from pipeline.ask.sql_tree import RefusedError
 from pipeline.config import Settings, load_settings
-from pipeline.reader import LimitError, QueryError, Reader, open_reader
-from pipeline.spill import SpillFolder
-from pipeline.sql_tree import RefusedError
 from pipeline.stores import build_store
 from schemas.errors import HeadwaterError, UnavailableError
 from schemas.tables import TableSchema, load_table
@@ -201,7 +201,7 @@ def test_what_does_not_fit_in_memory_is_spilled_within_bounds_and_gone_afterward
         assert len(list(tmp_path.glob("headwater-sql-*"))) == 1
     assert list(tmp_path.glob("headwater-sql-*")) == []
     # The control: without room on disk the same query cannot be answered.
-    monkeypatch.setattr("pipeline.reader.SPILL_FACTOR", 0)
+    monkeypatch.setattr("pipeline.ask.reader.SPILL_FACTOR", 0)
     with open_reader(small) as reader, pytest.raises(LimitError, match="0 times as much on disk"):
         ask(reader, sql)
 
@@ -210,7 +210,7 @@ def test_spill_of_a_killed_process_is_removed_by_the_next_and_that_of_a_living_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    program = "import os, signal; from pipeline.spill import SpillFolder; SpillFolder(); os.kill(os.getpid(), signal.SIGKILL)"
+    program = "import os, signal; from pipeline.ask.spill import SpillFolder; SpillFolder(); os.kill(os.getpid(), signal.SIGKILL)"
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", program], env=environment, check=False, cwd=Path(__file__).parent.parent)
     (abandoned,) = tmp_path.iterdir()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, find, given, settings
 from hypothesis import strategies as st
 
-from pipeline.sql_tree import survey_select
+from pipeline.ask.sql_tree import survey_select
 
 NAMES = ("a", "b", "c")
 

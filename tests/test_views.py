@@ -8,9 +8,9 @@ import duckdb
 import pytest
 import yaml
 
+from pipeline.ask.reader import open_empty_reader
+from pipeline.ask.views import FOLDER, ViewError, create_views, load_views
 from pipeline.config import load_settings
-from pipeline.reader import open_empty_reader
-from pipeline.views import FOLDER, ViewError, create_views, load_views
 from schemas.tables import load_table
 
 GOOD = {

@@ -4,10 +4,10 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.checks import CheckResult, check_names, run_check
+from pipeline.ask.checks import CheckResult, check_names, run_check
+from pipeline.ask.output_formats import as_text
+from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
-from pipeline.output_formats import as_text
-from pipeline.reader import open_reader
 from pipeline.report import print_json, print_rows
 
 app = typer.Typer()

@@ -94,7 +94,7 @@ def _send(plan: Plan, target: Target, rate: float, duration: float, ledger: Path
 
 
 def _compare(settings: Settings, path: Path, as_json: bool) -> None:
-    from pipeline.reader import open_reader
+    from pipeline.ask.reader import open_reader
 
     try:
         ledger = json.loads(path.read_text())

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pipeline.ask.output_formats import ROWS_SHOWN, Format, write_answer
+from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
-from pipeline.output_formats import ROWS_SHOWN, Format, write_answer
-from pipeline.reader import open_reader
 from schemas.errors import UsageError
 
 app = typer.Typer()
@@ -31,7 +31,7 @@ def sql(
     text = _read_statement(statement, file)
     settings = load_settings()
     if not text and sys.stdin.isatty():
-        from pipeline.sql_shell import Shell
+        from pipeline.ask.sql_shell import Shell
 
         shell = Shell(settings, Console(), rows)
         try:

@@ -6,10 +6,10 @@ import typer
 from rich.console import Console
 from rich.syntax import Syntax
 
+from pipeline.ask.reader import open_empty_reader
+from pipeline.ask.views import load_views
 from pipeline.config import load_settings
-from pipeline.reader import open_empty_reader
 from pipeline.report import print_json, print_rows
-from pipeline.views import load_views
 from schemas.errors import UsageError
 
 app = typer.Typer()

@@ -12,9 +12,9 @@ from pygments.lexers.sql import SqlLexer
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.ask.output_formats import ROWS_SHOWN, print_table
+from pipeline.ask.reader import Reader, open_reader
 from pipeline.config import Settings
-from pipeline.output_formats import ROWS_SHOWN, print_table
-from pipeline.reader import Reader, open_reader
 from schemas.errors import HeadwaterError
 
 HELP = """\

@@ -1,7 +1,7 @@
 """SQL from people, checked before it runs: one SELECT over our views, calling functions of values only.
 
 One check for `headwater sql` and for whatever else takes SQL from outside. It is the first of three walls: under it the
-connection is locked down (pipeline/reader.py), and the S3 key that the connection holds can only read.
+connection is locked down (pipeline/ask/reader.py), and the S3 key that the connection holds can only read.
 """
 
 import difflib
@@ -9,8 +9,8 @@ from collections.abc import Collection
 
 import duckdb
 
-from pipeline.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
-from pipeline.sql_tree import RefusedError, Relation, Survey, survey_select
+from pipeline.ask.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
+from pipeline.ask.sql_tree import RefusedError, Relation, Survey, survey_select
 
 
 def check_sql(con: duckdb.DuckDBPyConnection, sql: str, relations: Collection[str]) -> Survey:
@@ -50,4 +50,4 @@ def _refused_relation(relation: Relation, relations: Collection[str]) -> str:
 def _refused_function(name: str) -> str:
     close = difflib.get_close_matches(name, sorted(FUNCTIONS), n=1, cutoff=0.7)
     hint = f' Did you mean "{close[0]}"?' if close else ""
-    return f"Function '{name}' is not allowed in SQL from people.{hint} Functions of values are; pipeline/sql_functions.py lists them."
+    return f"Function '{name}' is not allowed in SQL from people.{hint} Functions of values are; pipeline/ask/sql_functions.py lists them."

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import schemas.tables
-from pipeline.markdown import WRITTEN, markdown_table
+from pipeline.pages.markdown import WRITTEN, markdown_table
 from schemas.tables import Column, TableSchema, load_table
 
 

@@ -12,12 +12,12 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
+from pipeline.ask.lake_relations import create_lake, quoted
+from pipeline.ask.spill import SpillFolder
+from pipeline.ask.sql_checker import check_sql
+from pipeline.ask.views import View, askable, create_views, load_views
 from pipeline.config import Settings
-from pipeline.lake_relations import create_lake, quoted
-from pipeline.spill import SpillFolder
-from pipeline.sql_checker import check_sql
 from pipeline.stores import build_store
-from pipeline.views import View, askable, create_views, load_views
 from schemas.errors import HeadwaterError, UnavailableError, UsageError
 from sinks.store import Store
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.ask.sql_tree import RefusedError, Relation, survey_select
 from pipeline.config import Settings
-from pipeline.sql_tree import RefusedError, Relation, survey_select
 from schemas.errors import UsageError
 
-FOLDER = Path(__file__).parent.parent / "queries"
+FOLDER = Path(__file__).parent.parent.parent / "queries"
 
 # A layer reads its own and those below it. kpis and segments stand side by side: neither reads the other.
 LAYERS = {"staging": 0, "core": 1, "kpis": 2, "segments": 2, "checks": 3}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from pipeline.views import LAKE
+from pipeline.ask.views import LAKE
 from schemas.errors import UnavailableError
 from schemas.tables import TableSchema, load_table
 from sinks.store import Store

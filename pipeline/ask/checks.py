@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.reader import Reader
+from pipeline.ask.reader import Reader
 
 ROWS_KEPT = 20
 

@@ -1,13 +1,13 @@
-"""The reference pages that derive from the code: `python -m pipeline.docs` writes them, with `--check` it says which are stale."""
+"""The reference pages that derive from the code: `python -m pipeline.pages.docs` writes them, with `--check` it says which are stale."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline import doc_pages, doc_tables
+from pipeline.pages import doc_pages, doc_tables
 from schemas.errors import HeadwaterError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 # Pages that are wholly written from the code.
 PAGES: dict[str, Callable[[], str]] = {

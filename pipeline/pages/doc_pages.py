@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
+from pipeline.ask.views import load_views
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
-from pipeline.markdown import WRITTEN, markdown_table
 from pipeline.metrics import WorkerMetrics
+from pipeline.pages.markdown import WRITTEN, markdown_table
 from pipeline.topology import TOPICS
-from pipeline.views import load_views
 from schemas import records
 from schemas.records import Reason
 

@@ -1,0 +1,1 @@
+"""Asking the lake: queries/ as DuckDB views over pinned tables, and what SQL of people may say."""

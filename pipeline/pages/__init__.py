@@ -1,0 +1,1 @@
+"""The reference pages, derived from the code."""
