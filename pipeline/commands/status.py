@@ -22,7 +22,10 @@ def status(
         help="Print JSON: {processes: [{name, state, pid, uptime_secs, memory_bytes}], stream: {topics: [..]} or {unavailable}}.",
     ),
 ) -> None:
-    """Show each process, Kafka lag, freshness, lake version and gaps; exit status 0 only when every process runs and the stream answers."""
+    """Show each process, Kafka lag, freshness, lake version and gaps.
+
+    Exit status 0 only when every process of the local stack runs and the stream answers; with Kafka and S3 elsewhere, when these answer.
+    """
     settings = load_settings()
     processes = read_processes(settings)
     stream = _read_stream(settings, processes)
@@ -30,8 +33,13 @@ def status(
         print_json({"processes": processes, "stream": stream})
     else:
         _print(settings, processes, stream)
-    if not processes or "unavailable" in stream or any(process["state"] != "running" for process in processes):
+    is_stack_missing = not processes and _is_stack_wanted(settings)
+    if is_stack_missing or "unavailable" in stream or any(process["state"] != "running" for process in processes):
         raise typer.Exit(1)
+
+
+def _is_stack_wanted(settings: Settings) -> bool:
+    return settings.kafka_is_local or settings.s3_is_local
 
 
 def _read_stream(settings: Settings, processes: list[ProcessStatus]) -> dict[str, Any]:
@@ -49,7 +57,7 @@ def _read_stream(settings: Settings, processes: list[ProcessStatus]) -> dict[str
 def _print(settings: Settings, processes: list[ProcessStatus], stream: dict[str, Any]) -> None:
     if processes:
         print_rows(*process_rows(processes))
-    else:
+    elif _is_stack_wanted(settings):
         print(f"No local stack runs under '{settings.home}'; start one with 'headwater up'.")
     if "unavailable" in stream:
         print(f"The stream cannot be read: {stream['unavailable']}.")
