@@ -5,12 +5,15 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.config import Settings
 
 # These speak of every poll or commit; what matters of it we say ourselves.
 _QUIET = ("aiokafka", "kafka", "faust", "mode", "pipeline.transport", "pipeline.worker", "botocore", "urllib3", "asyncio")
+
+_TALKATIVE = ("aiokafka", "kafka.")
 
 _COLOURED = re.compile(r"\x1b\[\d*m↳?")
 
@@ -41,6 +44,25 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record)
 
 
+class Sparing(logging.Filter):
+    """Lets what a library says through once in a while: when Kafka is away, aiokafka says the same forty times a second."""
+
+    def __init__(self, secs: float = 10, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._secs, self._clock = secs, clock
+        self._said_at: dict[tuple[str, int, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(_TALKATIVE):
+            return True
+        # By the message before its values are put in: what differs is times and node numbers.
+        said, now = (record.name, record.levelno, str(record.msg)), self._clock()
+        if now - self._said_at.get(said, -self._secs) < self._secs:
+            return False
+        self._said_at[said] = now
+        return True
+
+
 def _as_one_line(message: str) -> str:
     """Without line breaks and terminal colours, both of which delta-rs puts into its errors."""
     return " ".join(_COLOURED.sub("", message).split())
@@ -51,6 +73,7 @@ def set_up_logs(settings: Settings) -> None:
     logging.Formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    handler.addFilter(Sparing())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(settings.log_level.upper())
     for name in _QUIET:

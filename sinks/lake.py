@@ -4,6 +4,7 @@ pyarrow writes each Parquet file and the commit is one `create_write_transaction
 `write_deltalake` costs. The statistics in the action are then ours to write, or readers cannot skip files.
 """
 
+import contextlib
 import json
 import time
 import uuid
@@ -74,15 +75,17 @@ class LakeTable:
         Raises UsageError when the table in the store has a column of another type: schemas only ever gain columns.
         """
         if not self.exists():
-            DeltaTable.create(
-                self.uri,
-                schema=self.schema.arrow,
-                mode="ignore",
-                partition_by=list(self.schema.partition_by) or None,
-                name=self.name,
-                description=f"{self.schema.doc} {self.schema.grain}",
-                storage_options=self.store.delta_options(),
-            )
+            # Refused when another worker creates it at the same moment; then it is there.
+            with contextlib.suppress(CommitFailedError):
+                DeltaTable.create(
+                    self.uri,
+                    schema=self.schema.arrow,
+                    mode="ignore",
+                    partition_by=list(self.schema.partition_by) or None,
+                    name=self.name,
+                    description=f"{self.schema.doc} {self.schema.grain}",
+                    storage_options=self.store.delta_options(),
+                )
         for _ in range(10):
             self._open()
             missing = self._missing_columns()

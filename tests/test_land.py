@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -225,6 +226,14 @@ def test_a_commit_of_unknown_outcome_is_settled_by_looking(settings: Settings, t
     assert (landed, fenced) == ([Range(P0, 0, 4, 4)], [])
     assert (_offsets(settings, "events"), _offsets(settings, "dead_letters")) == ([0, 2, 3], [1])
     assert worker.landing.owned[P0].records == 4
+
+
+def test_workers_that_start_together_on_an_empty_bucket_all_find_the_tables(settings: Settings) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for name in ("events", "dead_letters", "imports"):
+            tables = [LakeTable(build_store(settings), load_table(name)) for _ in range(8)]
+            list(pool.map(LakeTable.ensure, tables))
+            assert all(table.transactions() == {} for table in tables)
 
 
 def test_holes_and_records_are_counted_by_the_commits(settings: Settings) -> None:

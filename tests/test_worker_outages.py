@@ -1,11 +1,18 @@
 """Outages of S3 and Kafka: what waits is bounded, lands once when they are back, and a worker that is told to leave leaves."""
 
+import os
 import random
+import signal
 from pathlib import Path
 
-from pipeline.config import Settings
+import pytest
+
+from pipeline.config import Settings, load_settings
+from pipeline.stack.status import read_processes
+from tests.conftest import free_port_offset, running_stack
 from tests.stream import Record, audit, events, landed_count, landed_ids, lines, metrics, send
 from tests.tcp_proxy import TcpProxy, proxy_to
+from tests.test_exactly_once import Load, rows_in_lake
 from tests.worker_process import WorkerProcess, running, wait_until
 
 LIMIT = 1_000_000
@@ -73,3 +80,39 @@ def test_without_a_limit_the_same_outage_fills_the_memory(settings: Settings, to
             s3.cut()
             send(settings, large_records(100))
             wait_until(lambda: metrics(worker)["headwater_inflight_bytes"] >= 100 * 100_000, "all of it is held")
+
+
+@pytest.mark.full
+def test_kafka_and_s3_that_are_killed_under_a_worker_come_back_and_everything_lands_once(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    settings = load_settings(home=tmp_path_factory.mktemp("killed") / "home", port_offset=free_port_offset(), local_workers=0)
+    worker = WorkerProcess(settings, tmp_path, HEADWATER_FLUSH_SECS_MAX="0.3")
+    with running_stack(settings), running(worker), Load(settings, seed=4, per_sec=500) as load:
+        for victims in (["kafka"], ["s3"], ["kafka", "s3"]):
+            wait_for_more(load, 1000)
+            kill_and_wait(settings, victims)
+        load.__exit__()
+        wait_until(lambda: metrics(worker)["headwater_records_consumed_total"] == load.count, "all records")
+        assert worker.stop() == 0
+        assert audit(settings)["is_clean"]
+        assert rows_in_lake(settings) == load.acknowledged
+
+
+def wait_for_more(load: Load, count: int) -> None:
+    """Wait until so many records more are acknowledged."""
+    before = load.count
+    wait_until(lambda: load.count > before + count, "more records")
+
+
+def kill_and_wait(settings: Settings, names: list[str]) -> None:
+    """kill -9 processes of the stack, and wait until supervisor has started them again."""
+    killed = {name: pid_of(settings, name) for name in names}
+    for pid in killed.values():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: all(pid_of(settings, name) not in (0, pid) for name, pid in killed.items()), f"{names} are back")
+
+
+def pid_of(settings: Settings, name: str) -> int:
+    """The pid of a process of the stack; 0 while it does not run."""
+    return next((process["pid"] or 0 for process in read_processes(settings) if process["name"] == name), 0)
