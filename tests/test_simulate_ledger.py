@@ -1,5 +1,8 @@
 """The ledger counts by the definitions of queries/README.md."""
 
+import itertools
+import json
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,12 @@ from pipeline.simulate.compare import COMPARED
 from pipeline.simulate.ledger import LEDGER_KEYS, Ledger
 from pipeline.simulate.plan import DAY, MINUTE, Plan
 from pipeline.simulate.records import DUPLICATE, LANDED, Message
+from pipeline.simulate.timeline import Timeline, simulate_live
 from tests.simulated import DIRTY, messages_of
 
 PLAN = Plan(users=10, days=2, start=date(2026, 10, 1))
 NOON = PLAN.start_ms + DAY // 2
+LIVE = Plan(users=3000, seed=2, dirty=0.3, is_live=True)
 
 
 def event(
@@ -108,3 +113,46 @@ def test_ledger_of_a_dirty_run_balances() -> None:
     assert found["sessions_by_gap"] > 0
     assert found["bot_events"] > 0
     assert found["delayed_events"] > 0
+
+
+def copies_without_a_first(messages: Iterable[Message]) -> tuple[int, int]:
+    """How many messages are announced as duplicates, and of how many of them no first copy was sent before."""
+    seen: set[tuple[str, ...]] = set()
+    announced = alone = 0
+    for message in messages:
+        if message.outcome in (LANDED, DUPLICATE):
+            record = json.loads(message.value)
+            key = (message.endpoint_id, record["event_id"], record["event_type"], str(record["event_timestamp"]))
+            assert message.outcome == DUPLICATE or key not in seen
+            announced += message.outcome == DUPLICATE
+            alone += message.outcome == DUPLICATE and key not in seen
+            seen.add(key)
+    return announced, alone
+
+
+def test_ledger_of_a_live_run_counts_a_duplicate_only_where_the_same_run_sent_the_first() -> None:
+    messages = list(itertools.chain.from_iterable(itertools.islice(simulate_live(LIVE, 200, NOON), 240)))
+    found = report(*messages)
+    announced, alone = copies_without_a_first(messages)
+    assert found["duplicates"] == announced > 100
+    assert alone == 0
+
+
+def fill_and_open(sent_from_ms: int | None) -> tuple[list[Message], list[Message]]:
+    """The messages of half an hour before noon, in which the shop fills, and those of half an hour after it."""
+    timeline = Timeline(LIVE, NOON - 30 * MINUTE, NOON + DAY, MINUTE, sent_from_ms)
+    slots = [timeline.fill_slot(slot, 50) for slot in range(60)]
+    return list(itertools.chain(*slots[:30])), list(itertools.chain(*slots[30:]))
+
+
+def test_what_is_made_to_fill_the_shop_is_neither_sent_nor_sent_again() -> None:
+    before, after = fill_and_open(sent_from_ms=NOON)
+    announced, alone = copies_without_a_first(after)
+    assert (before, alone) == ([], 0)
+    assert announced > 100
+
+
+def test_leaving_messages_out_only_after_they_were_spoiled_leaves_copies_without_a_first() -> None:
+    _, after = fill_and_open(sent_from_ms=None)
+    announced, alone = copies_without_a_first(after)
+    assert report(*after)["duplicates"] == announced > announced - alone

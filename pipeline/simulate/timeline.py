@@ -32,11 +32,15 @@ ASKED_MAX = 50
 
 
 class Timeline:
-    """Makes the messages of slots of `slot_ms`, one after the other, from `start_ms` on; none is sent from `end_ms` on."""
+    """Makes the messages of slots of `slot_ms`, one after the other, from `start_ms` on; none is sent from `end_ms` on.
 
-    def __init__(self, plan: Plan, start_ms: int, end_ms: int, slot_ms: int) -> None:
+    Those due before `sent_from_ms` (None: `start_ms`) are left out: people come, but nothing of them is sent, late or again.
+    """
+
+    def __init__(self, plan: Plan, start_ms: int, end_ms: int, slot_ms: int, sent_from_ms: int | None = None) -> None:
         self.plan = plan
         self.start_ms, self.end_ms, self.slot_ms = start_ms, end_ms, slot_ms
+        self._sent_from_ms = start_ms if sent_from_ms is None else sent_from_ms
         self._people = People(plan)
         self._dirt = Dirt(plan.dirty, end_ms)
         self._waiting: defaultdict[int, list[Message]] = defaultdict(list)
@@ -62,7 +66,9 @@ class Timeline:
             if number < self._joined:
                 person = self._people.find(number)
                 fresh += send_campaign(rng, self.plan, campaign, run_ms, person, at + int(chance() * self.slot_ms))
-        return self._sort_in(slot, self._dirt.spoil(rng, fresh))
+        # Left out before anything happens to them: a copy of a message that was never sent would repeat nothing.
+        sent = [message for message in fresh if message.sent_ms >= self._sent_from_ms]
+        return self._sort_in(slot, self._dirt.spoil(rng, sent))
 
     def _due(self, at_ms: int) -> int:
         """How many people have joined by `at_ms`; the last 30 % join one by one over the days."""
@@ -135,7 +141,7 @@ def simulate_live(plan: Plan, rate: float, now_ms: int) -> Iterator[list[Message
     horizon_ms = int(min(LIVE_HORIZON, 1000 * LIVE_FILL_MAX / rate)) // LIVE_SLOT * LIVE_SLOT + LIVE_SLOT
     hasty = dataclasses.replace(plan, is_live=True, haste=min(1.0, horizon_ms / LIVE_HORIZON))
     visits = rate * LIVE_SLOT / 1000 / _measure_visit(hasty, horizon_ms)
-    timeline = Timeline(hasty, now_ms - horizon_ms, now_ms + 36_500 * DAY, LIVE_SLOT)
+    timeline = Timeline(hasty, now_ms - horizon_ms, now_ms + 36_500 * DAY, LIVE_SLOT, sent_from_ms=now_ms)
     for slot in itertools.count():
         messages = timeline.fill_slot(slot, visits)
         if slot >= horizon_ms // LIVE_SLOT:
