@@ -42,13 +42,8 @@ class EnrichRules:
             raise UsageError(f"Enrichment '{name}' is not known; expected some of {', '.join(known)}.")
         for text in self.internal_networks:
             parse_network(text)
-        columns: dict[str, str] = {}
-        for attribute in self.promoted_attributes:
-            other = columns.setdefault(promoted_column(attribute), attribute)
-            if other != attribute or self.promoted_attributes.count(attribute) > 1:
-                raise UsageError(
-                    f"Promoted attributes '{other}' and '{attribute}' both become column '{promoted_column(attribute)}'; promote one of them."
-                )
+        # Two promoted attributes with one column are refused where the table gets its columns; better now than at the first batch.
+        _ = self.table
 
     @functools.cached_property
     def table(self) -> TableSchema:

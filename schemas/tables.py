@@ -14,6 +14,8 @@ from typing import Any
 import fastavro.schema
 import pyarrow as pa
 
+from schemas.errors import UsageError
+
 FOLDER = Path(__file__).parent
 PROMOTED_PREFIX = "attribute_"
 
@@ -56,7 +58,18 @@ class TableSchema:
         return [column.name for column in self.columns]
 
     def with_promoted(self, attributes: Sequence[str]) -> "TableSchema":
-        """The same table with a nullable text column `attribute_<name>` for each promoted attribute, in the order given."""
+        """The same table with a nullable text column `attribute_<name>` for each promoted attribute, in the order given.
+
+        Raises UsageError for two attributes that would share a column.
+        """
+        taken: dict[str, str] = {}
+        for number, name in enumerate(attributes):
+            other = taken.setdefault(promoted_column(name), name)
+            if len(taken) <= number:
+                raise UsageError(
+                    f"Promoted attributes '{other}' and '{name}' (HEADWATER_PROMOTED_ATTRIBUTES) both become column '{promoted_column(name)}'; "
+                    "promote one of them."
+                )
         promoted = tuple(
             Column(promoted_column(name), "string", True, f"The event's attribute {name!r}, promoted to a column.") for name in attributes
         )

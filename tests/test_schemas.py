@@ -18,6 +18,7 @@ from deltalake.schema import PrimitiveType
 import schemas.tables
 from agents.enrich import EnrichRules, enrich_batch
 from agents.enrichment.enrichments import ENRICHMENTS
+from schemas.errors import UsageError
 from schemas.records import DEAD, PARSED, Reason
 from schemas.tables import TableSchema, check_evolution, load_table, parse_table, promoted_column
 from tests.parsed_rows import parsed_table
@@ -194,6 +195,13 @@ def test_promoted_columns_are_nullable_additions_of_a_configured_name() -> None:
     assert table.column_names[-2:] == ["attribute_plan", "attribute_store_id"]
     assert all(column.is_nullable for column in table.columns[-2:])
     assert promoted_column("été 2") == "attribute__t__2"
+
+
+@pytest.mark.parametrize("attributes", [("a b", "a-b"), ("plan", "x", "Plan"), ("plan", "plan")])
+def test_two_promoted_attributes_of_one_column_are_refused_by_name(attributes: tuple[str, ...]) -> None:
+    first, last = attributes[0], attributes[-1]
+    with pytest.raises(UsageError, match=f"'{first}' and '{last}'.* both become column '{promoted_column(first)}'"):
+        load_table("events").with_promoted(attributes)
 
 
 def _previous() -> TableSchema:
