@@ -147,6 +147,31 @@ class TestCommand:
         done = run_headwater("sql", "--file", str(tmp_path / "q.sql"), "-p", "from=b", "-p", "p=0", "--json")
         assert (done.returncode, sorted(row["event_id"] for row in json.loads(done.stdout))) == (0, ["b", "c"])
 
+    @pytest.mark.parametrize(
+        ("name", "opening", "said"),
+        [
+            ("answer.parquet", b"PAR1", "parquet"),
+            ("answer.csv", b"event_id", "csv"),
+            ("ANSWER.JSON", b"[", "json"),
+            ("answer.md", b"| event_id |", "markdown"),
+        ],
+    )
+    def test_format_is_that_of_the_suffix_and_what_was_written_is_said(
+        self, lake: Settings, run_headwater: RunHeadwater, tmp_path: Path, name: str, opening: bytes, said: str
+    ) -> None:
+        done = run_headwater("sql", "select event_id from core.events", "-o", str(tmp_path / name))
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == f"Wrote {tmp_path / name}: 3 rows, {said}.\n"
+        assert (tmp_path / name).read_bytes().startswith(opening)
+
+    def test_format_that_is_given_wins_over_the_suffix(self, lake: Settings, run_headwater: RunHeadwater, tmp_path: Path) -> None:
+        file = tmp_path / "answer.data"
+        done = run_headwater("sql", "select event_id from core.events limit 1", "--format", "csv", "-o", str(file))
+        assert done.stderr == f"Wrote {file}: 1 row, csv.\n"
+        refused = run_headwater("sql", "select 1", "-o", str(file))
+        assert refused.returncode == 2
+        assert "has the suffix '.data'; expected one of .csv, .json, .md, .parquet, .txt, or a --format" in refused.stderr
+
     def test_file_is_written_and_nothing_printed(self, lake: Settings, run_headwater: RunHeadwater, tmp_path: Path) -> None:
         done = run_headwater("sql", "select 1 as one", "--format", "csv", "-o", str(tmp_path / "out.csv"))
         assert (done.returncode, done.stdout, (tmp_path / "out.csv").read_text()) == (0, "", "one\n1\n")

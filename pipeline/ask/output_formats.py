@@ -35,8 +35,29 @@ class Format(StrEnum):
     MARKDOWN = "markdown"
 
 
-def write_answer(answer: duckdb.DuckDBPyConnection, form: Format, file: Path | None, rows_shown: int = ROWS_SHOWN) -> None:
-    """Write the pending result of `answer` to a file, or to standard output.
+SUFFIXES = {
+    ".csv": Format.CSV,
+    ".json": Format.JSON,
+    ".md": Format.MARKDOWN,
+    ".parquet": Format.PARQUET,
+    ".txt": Format.TABLE,
+}
+
+
+def choose_format(file: Path | None) -> Format:
+    """The format that a file's suffix stands for; a table when there is no file.
+
+    Raises UsageError for a suffix that stands for none.
+    """
+    if file is None:
+        return Format.TABLE
+    if file.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"File '{file}' has the suffix '{file.suffix}'; expected one of {', '.join(SUFFIXES)}, or a --format.")
+    return SUFFIXES[file.suffix.lower()]
+
+
+def write_answer(answer: duckdb.DuckDBPyConnection, form: Format, file: Path | None, rows_shown: int = ROWS_SHOWN) -> int | None:
+    """Write the pending result of `answer` to a file, or to standard output; return the number of rows when it was a file.
 
     A file appears whole or not at all. csv and json: times in ISO 8601, UTC; in csv, maps, lists and structs are JSON. json is one
     list of objects, one a line.
@@ -45,18 +66,19 @@ def write_answer(answer: duckdb.DuckDBPyConnection, form: Format, file: Path | N
     """
     if form is Format.TABLE and file is None:
         print_table(answer, Console(), rows_shown)
-        return
+        return None
     if form is Format.PARQUET and file is None and sys.stdout.isatty():
         raise UsageError("Format 'parquet' is not text; name a file with -o FILE, or pipe it into one.")
     with tempfile.TemporaryDirectory(prefix="headwater-sql-") as folder:
         made = Path(folder) / "answer"
-        _WRITERS[form](answer, made)
+        row_count = _WRITERS[form](answer, made)
         if file is None:
             with made.open("rb") as source:
                 shutil.copyfileobj(source, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-        else:
-            _place(made, file)
+            return None
+        _place(made, file)
+        return row_count
 
 
 def print_table(answer: duckdb.DuckDBPyConnection, console: Console, rows_shown: int = ROWS_SHOWN) -> None:
@@ -114,35 +136,39 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
-def _write_csv(answer: duckdb.DuckDBPyConnection, file: Path) -> None:
-    _copy(answer, file, "(format csv, header)", nested="to_json({})::varchar")
+def _write_csv(answer: duckdb.DuckDBPyConnection, file: Path) -> int:
+    return _copy(answer, file, "(format csv, header)", nested="to_json({})::varchar")
 
 
-def _write_json(answer: duckdb.DuckDBPyConnection, file: Path) -> None:
-    _copy(answer, file, "(format json, array true)", nested="{}")
+def _write_json(answer: duckdb.DuckDBPyConnection, file: Path) -> int:
+    return _copy(answer, file, "(format json, array true)", nested="{}")
 
 
-def _write_parquet(answer: duckdb.DuckDBPyConnection, file: Path) -> None:
+def _write_parquet(answer: duckdb.DuckDBPyConnection, file: Path) -> int:
     with duckdb.connect() as writer:
         writer.register("answer", _reader(answer))
-        writer.execute(f"copy (from answer) to '{file}' (format parquet, compression zstd)")
+        return _count(writer.execute(f"copy (from answer) to '{file}' (format parquet, compression zstd)"))
 
 
-def _write_markdown(answer: duckdb.DuckDBPyConnection, file: Path) -> None:
+def _write_markdown(answer: duckdb.DuckDBPyConnection, file: Path) -> int:
     names = [column[0] for column in answer.description]
     with file.open("w") as out:
         out.write(_markdown_line(names) + _markdown_line(["---"] * len(names)))
+        row_count = 0
         for row in iter(answer.fetchone, None):
             out.write(_markdown_line([as_text(value) for value in row]))
+            row_count += 1
+    return row_count
 
 
-def _write_table(answer: duckdb.DuckDBPyConnection, file: Path) -> None:
-    names = [column[0] for column in answer.description]
+def _write_table(answer: duckdb.DuckDBPyConnection, file: Path) -> int:
+    names, rows = [column[0] for column in answer.description], answer.fetchall()
     with file.open("w") as out:
-        Console(file=out, width=100_000).print(_table_of(names, answer.fetchall()))
+        Console(file=out, width=100_000).print(_table_of(names, rows))
+    return len(rows)
 
 
-_WRITERS: dict[Format, Callable[[duckdb.DuckDBPyConnection, Path], None]] = {
+_WRITERS: dict[Format, Callable[[duckdb.DuckDBPyConnection, Path], int]] = {
     Format.TABLE: _write_table,
     Format.CSV: _write_csv,
     Format.JSON: _write_json,
@@ -155,7 +181,7 @@ def _markdown_line(values: Sequence[str]) -> str:
     return "| " + " | ".join(value.replace("|", "\\|").replace("\n", "<br>") for value in values) + " |\n"
 
 
-def _copy(answer: duckdb.DuckDBPyConnection, file: Path, options: str, nested: str) -> None:
+def _copy(answer: duckdb.DuckDBPyConnection, file: Path, options: str, nested: str) -> int:
     """Let a second DuckDB, one that may write files, write the answer as it streams by."""
     kinds = [str(column[1]) for column in answer.description]
     reader = _reader(answer)
@@ -173,7 +199,12 @@ def _copy(answer: duckdb.DuckDBPyConnection, file: Path, options: str, nested: s
     with duckdb.connect() as writer:
         writer.execute("set TimeZone = 'UTC'")
         writer.register("answer", reader)
-        writer.execute(f"copy (select {', '.join(columns)} from answer) to '{file}' {options}")
+        return _count(writer.execute(f"copy (select {', '.join(columns)} from answer) to '{file}' {options}"))
+
+
+def _count(copied: duckdb.DuckDBPyConnection) -> int:
+    (row_count,) = copied.fetchall()[0]
+    return int(row_count)
 
 
 def _reader(answer: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.ask.output_formats import ROWS_SHOWN, Format, write_answer
+from pipeline.ask.output_formats import ROWS_SHOWN, SUFFIXES, Format, choose_format, write_answer
 from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
 from schemas.errors import UsageError
@@ -21,13 +21,18 @@ _PARAMETER = "Text bound as $NAME; SQL casts it: $NAME::int."
 def sql(
     statement: Annotated[str, typer.Argument(metavar="[SELECT]", help="One SELECT. Without it: --file, standard input, or a shell.")] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Read the SELECT from this file.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="How the answer is written.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the whole answer to this file.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="How the answer is written; without it, as the file's suffix says, or a table.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help=f"Write the whole answer to this file: {', '.join(SUFFIXES)}.")
+    ] = None,
     parameter: Annotated[list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help=_PARAMETER)] = None,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows that a table shows.")] = ROWS_SHOWN,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Ask the lake, read-only: the views of queries/, all pinned to one version. A shell when called bare."""
+    form = Format.JSON if as_json else form or choose_format(output)
     text = _read_statement(statement, file)
     settings = load_settings()
     if not text and sys.stdin.isatty():
@@ -43,7 +48,9 @@ def sql(
         text = sys.stdin.read()
     parameters = dict(_split(given) for given in parameter or ())
     with Console(stderr=True).status("Asking the lake"), open_reader(settings) as reader, reader.ask(text, parameters) as answer:
-        write_answer(answer, Format.JSON if as_json else form, output, rows)
+        row_count = write_answer(answer, form, output, rows)
+    if output is not None:
+        print(f"Wrote {output}: {row_count:,} {'row' if row_count == 1 else 'rows'}, {form}.", file=sys.stderr)
 
 
 def _read_statement(statement: str, file: Path | None) -> str:
