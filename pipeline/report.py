@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def print_json(value: Any) -> None:
@@ -21,7 +22,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str
         is_number = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows if row[index] is not None)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(format_value(value) for value in row))
+        table.add_row(*(Text(format_value(value)) for value in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
@@ -31,7 +32,7 @@ def print_figures(figures: Mapping[str, Any], title: str = "") -> None:
     table.add_column()
     table.add_column()
     for name, value in figures.items():
-        table.add_row(name, format_value(value))
+        table.add_row(Text(name), Text(format_value(value)))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

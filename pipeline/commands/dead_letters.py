@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="List or show what did not become a
 
 _LIST_COLUMNS = ("appended_at", "reason", "error", "value", "value_bytes", "event_id", "position")
 _VALUE_SHOWN_MAX = 60
+_ESCAPED = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
 
 
 @app.command("list")
@@ -65,7 +66,8 @@ def show(
         if as_json:
             print_json({name: _as_base64(value) for name, value in row.items()})
         else:
-            print_figures({name: _as_text(value) for name, value in row.items()})
+            # Numbers as they are, to be copied.
+            print_figures({name: str(value) if isinstance(value, int) else _as_text(value) for name, value in row.items()})
 
 
 def _dataset(is_wanted: Any) -> Any:
@@ -89,7 +91,9 @@ def _shorten(value: Any) -> Any:
 
 
 def _as_text(value: Any) -> Any:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+    """Text that a terminal only shows: what would steer it (C0, DEL, C1) is escaped."""
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+    return text.translate(_ESCAPED) if isinstance(text, str) else text
 
 
 def _as_base64(value: Any) -> Any:
