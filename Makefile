@@ -40,7 +40,7 @@ lint: $(READY) ## Style and types
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 check: $(READY) ## Run queries/checks over the lake
 	@$(H) check
-audit: $(READY) ## Prove that every record of Kafka is in the lake once
+audit: $(READY) ## Prove that every record up to the offsets reached is in the lake once
 	@$(H) audit
 
 ##@ Ship it

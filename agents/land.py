@@ -155,6 +155,8 @@ class Landing:
         self.owned: dict[Position, Owned] = {}
         self.gaps: list[Gap] = []
         self.is_topic_replaced = False
+        self._planned_gaps: dict[str, Gap] = {}
+        self._is_replacement_planned = False
 
     def take_over(self, candidates: Sequence[Candidate]) -> Steps:
         """Become the one worker that may commit these partitions; afterwards `owned` has each with the offset to read from.
@@ -170,19 +172,16 @@ class Landing:
             yield "before take-over"
             self.events.refresh()
             self.dead_letters.refresh()
-            taken, gaps = {}, []
+            taken = {}
             transactions = self._plan_incarnations(candidates)
-            is_replaced = is_replacement(transactions)
+            self._is_replacement_planned |= is_replacement(transactions)
             for candidate in candidates:
-                gap = self._plan_take_over(candidate, taken, transactions)
-                gaps += [gap] if gap else []
+                self._plan_take_over(candidate, taken, transactions)
             try:
                 self.events.commit([], transactions, {"taken_over": [dataclasses.asdict(candidate.position) for candidate in candidates]})
                 break
             except CommitRefusedError:
                 continue
-        self.gaps += gaps
-        self.is_topic_replaced |= is_replaced
         yield "after take-over of events"
         while True:
             self.dead_letters.refresh()
@@ -201,6 +200,7 @@ class Landing:
         for position, owned in taken.items():
             owned.held = self.dead_letters.held_offsets(position.topic_id, position.partition, owned.wanted)
         self.owned.update(taken)
+        self._report_what_was_planned()
         yield "after take-over"
 
     def release(self, positions: Iterable[Position]) -> None:
@@ -326,14 +326,22 @@ class Landing:
             transactions |= plan_incarnation(self.events.name, self.topic, topic_id, self.events.committed)
         return transactions
 
-    def _plan_take_over(self, candidate: Candidate, taken: dict[Position, Owned], transactions: dict[str, int]) -> Gap | None:
-        """Fill in what taking this partition over commits and what it gives; the gap if records are gone."""
+    def _report_what_was_planned(self) -> None:
+        """Gaps and a replaced topic, once they are in the table: a commit whose reply was lost is found there, not in its plan."""
+        for app_id, gap in self._planned_gaps.items():
+            if self.events.committed(app_id) == gap.end:
+                self.gaps.append(gap)
+        self.is_topic_replaced |= self._is_replacement_planned
+        self._planned_gaps, self._is_replacement_planned = {}, False
+
+    def _plan_take_over(self, candidate: Candidate, taken: dict[Position, Owned], transactions: dict[str, int]) -> None:
+        """Fill in what taking this partition over commits and what it gives."""
         position, name = candidate.position, self.events.name
 
         def found(suffix: str) -> int | None:
             return self.events.committed(position.app_id(name, suffix))
 
-        wanted, gap = found(""), None
+        wanted = found("")
         token = max(found("/owner") or 0, self.dead_letters.committed(position.app_id(self.dead_letters.name, "/owner")) or 0) + 1
         transactions[position.app_id(name, "/owner")] = token
         if wanted is None:
@@ -349,9 +357,9 @@ class Landing:
             transactions[position.app_id(name, "/gaps")] = number
             transactions[position.app_id(name, f"/gap/{number}/start")] = gap.start
             transactions[position.app_id(name, f"/gap/{number}/end")] = gap.end
+            self._planned_gaps[position.app_id(name, f"/gap/{number}/end")] = gap
             wanted = gap.end
         taken[position] = Owned(token, wanted, found("/records") or 0, found("/holes") or 0, frozenset())
-        return gap
 
     def _choose_start(self, candidate: Candidate, transactions: dict[str, int]) -> int:
         """Where a partition begins that has no row yet. How many partitions its topic had when it was first seen is kept:

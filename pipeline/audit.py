@@ -12,7 +12,9 @@ from agents.land import Gap, Position
 from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
+from pipeline.stream_status import read_stream_status
 from pipeline.topology import LANDING_STREAMS
+from schemas.errors import UnavailableError
 from schemas.tables import load_table
 from sinks.lake import LakeTable
 
@@ -24,8 +26,9 @@ with landed as (
 dead as (
     select r._topic_id, r._partition, r._offset, case r.reason when 'duplicate' then 'duplicate' else 'dead' end as kind
     from dead_rows as r
-    join wanted as w on r._topic_id = w.topic_id and r._partition = w.partition
-    where r._offset < w.next_offset  -- dead letters are committed before the events of their flush
+    left join wanted as w on r._topic_id = w.topic_id and r._partition = w.partition
+    -- Dead letters are committed before the events of their flush. A partition that no commit speaks of is a stranger's.
+    where w.topic_id is null or r._offset < w.next_offset
 ),
 positions as (
     from landed union all from dead
@@ -57,6 +60,16 @@ steps as (
     select _offset + 1 as missing_start, lead(_offset) over (order by _offset) as missing_end from offsets
 )
 select missing_start, missing_end from steps where missing_end > missing_start order by missing_start limit 100
+"""
+
+# How many offsets of a gap have a row all the same.
+_IN_GAP = """
+with offsets as (
+    select _offset from landed_rows where _topic_id = $topic_id and _partition = $partition and _offset >= $start and _offset < $end
+    union
+    select _offset from dead_rows where _topic_id = $topic_id and _partition = $partition and _offset >= $start and _offset < $end
+)
+select count(*) from offsets
 """
 
 # One row per offset of one partition that has several rows.
@@ -132,6 +145,15 @@ def summarize(audits: list[PartitionAudit]) -> dict[str, Any]:
     return {"consumed": consumed, **totals, "is_clean": is_clean, "partitions": [asdict(audit) for audit in audits]}
 
 
+def count_waiting(settings: Settings) -> int | None:
+    """Offsets that Kafka has beyond what landed: the audit speaks of those before. None when Kafka does not answer."""
+    try:
+        topics = read_stream_status(settings, is_fresh_wanted=False)["topics"]
+    except UnavailableError:
+        return None
+    return sum(int(topic["lag"]) for topic in topics)
+
+
 def _audit_table(table: str, landed: list[Landed], events: LakeTable, dead_letters: LakeTable) -> list[PartitionAudit]:
     with duckdb.connect(":memory:") as connection:
         connection.register("landed_rows", events.dataset())
@@ -153,6 +175,10 @@ def _audit_partition(table: str, one: Landed, counts: tuple[int, ...], connectio
     place = {"topic_id": one.position.topic_id, "partition": one.position.partition, "next": one.wanted}
     if one.wanted - one.first != covered_offsets:
         missing = [list(row) for row in connection.execute(_MISSING, place | {"first": one.first}).fetchall()]
+    in_gaps = 0
+    for gap in one.gaps:
+        bounds = {"topic_id": one.position.topic_id, "partition": one.position.partition, "start": gap.start, "end": gap.end}
+        in_gaps += connection.execute(_IN_GAP, bounds).fetchall()[0][0]
     if row_count != distinct_offsets:
         repeated = [offset for (offset,) in connection.execute(_REPEATED, place).fetchall()]
     return PartitionAudit(
@@ -168,7 +194,7 @@ def _audit_partition(table: str, one: Landed, counts: tuple[int, ...], connectio
         duplicate=duplicate,
         holes=one.holes,
         gap=one.gap_count,
-        lost=(one.wanted - one.first) - one.holes - one.gap_count - covered_offsets,
+        lost=(one.wanted - one.first) - one.holes - one.gap_count - (covered_offsets - in_gaps),
         doubled=row_count - distinct_offsets,
         unbalanced=row_count - one.records,
         gaps=[_bounds(gap) for gap in one.gaps],

@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sql": ("sql", "Ask it", "Ask the lake, read-only; a shell when called bare."),
     "views": ("views", "Ask it", "List the views with their grain, or show one."),
     "check": ("check", "Check it", "Run queries/checks; exit 1 when one returns rows."),
-    "audit": ("audit", "Check it", "Prove that every record of Kafka is in the lake once."),
+    "audit": ("audit", "Check it", "Prove that every record up to the offsets reached is in the lake once."),
     "dead-letters": ("dead_letters", "Check it", "List or show what did not become an event, and why."),
     "settings": ("settings", "Check it", "Print every setting with its value and meaning."),
 }

@@ -5,16 +5,18 @@ local stack, whose keys `headwater up` makes at its first start and keeps in `HE
 `headwater settings` prints all of them with what is in force.
 """
 
+import difflib
 import json
-import sys
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from schemas.errors import SettingError
+from schemas.errors import SettingError, UsageError
 
+PREFIX = "HEADWATER_"
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -26,7 +28,7 @@ def _setting(default: Any, description: str, example: str, **limits: Any) -> Any
 class Settings(BaseSettings):
     """All settings of Headwater. Immutable; passed down, never looked up."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADWATER_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     # The place
     home: Path = _setting(Path(".headwater"), "folder of all local state: Kafka's log, S3 files, keys, logs, spill files", ".headwater")
@@ -173,8 +175,14 @@ def load_settings(**overrides: Any) -> Settings:
 
     `overrides` are settings by their lower-case name; they win over the environment (tests and command options use them).
 
-    Raises SettingError for the first setting that cannot be used.
+    Raises SettingError for the first setting that cannot be used, UsageError for a name that is none: a misspelt setting, of
+    redaction for one, must not be passed over.
     """
+    for name in os.environ:
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), [field.upper() for field in Settings.model_fields], 1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "'headwater settings' lists those that there are."
+            raise UsageError(f"'{name}' is set, and there is no such setting; {hint} Expected a known name, or unset it.")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -189,8 +197,3 @@ def _explain(error: ValidationError) -> SettingError:
     if field is not None and field.examples:
         expected = f"{field.description} ({expected}), for example {field.examples[0]}"
     return SettingError(name.upper(), first["input"], expected)
-
-
-def python_executable() -> str:
-    """The interpreter that runs this process, for processes that are started beside it."""
-    return sys.executable

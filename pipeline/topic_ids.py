@@ -12,6 +12,8 @@ from pipeline.config import Settings
 from pipeline.kafka_admin import connect_admin
 from schemas.errors import UnavailableError
 
+UNKNOWN_TOPIC = kafka.errors.UnknownTopicOrPartitionError.errno
+
 
 @dataclass(frozen=True)
 class TopicState:
@@ -42,9 +44,12 @@ class TopicIds:
             raise UnavailableError(
                 f"Kafka at '{self._settings.kafka_servers}' (HEADWATER_KAFKA) does not answer ({error}); start it, or name another."
             ) from error
-        return {
-            topic["name"]: TopicState(_encode_id(topic["topic_id"]), len(topic["partitions"])) for topic in found if not topic["error_code"]
-        }
+        known = [topic for topic in found if topic["error_code"] != UNKNOWN_TOPIC]
+        for topic in known:
+            if topic["error_code"]:
+                why = kafka.errors.for_code(topic["error_code"]).__name__
+                raise UnavailableError(f"Kafka at '{self._settings.kafka_servers}' does not say what topic '{topic['name']}' is ({why}).")
+        return {topic["name"]: TopicState(_encode_id(topic["topic_id"]), len(topic["partitions"])) for topic in known}
 
     def close(self) -> None:
         admin, self._admin = self._admin, None

@@ -26,15 +26,14 @@ TOPICS = (RAW_EVENTS, ENDPOINT_UPDATES, REJECTED_EVENTS, SEGMENT_MEMBERSHIP, CAM
 class LandingStream:
     """A topic whose records land in a table of the lake, through the agent `ingest`; what is not fit for it goes to dead_letters.
 
-    `record` names the Avro schema of its records in schemas/, `table` that of its rows.
+    `table` names the Avro schema of its rows in schemas/; pipeline/worker.py says which steps, and so which SQL, make them.
     """
 
     topic: Topic
-    record: str
     table: str
 
 
-LANDING_STREAMS = (LandingStream(RAW_EVENTS, record="stream_record", table="events"),)
+LANDING_STREAMS = (LandingStream(RAW_EVENTS, table="events"),)
 
 
 def topic_name(settings: Settings, topic: Topic) -> str:

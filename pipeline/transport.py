@@ -7,6 +7,7 @@ asks `seek_to_committed` after every rebalance where to start, and this one asks
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol, cast
@@ -27,6 +28,8 @@ from agents.batch import ORIGIN_HEADER, Batch
 log = logging.getLogger("headwater.transport")
 
 LOG_APPEND_TIME = 1
+# topic id/partition/offset; anything else under that name is somebody else's header.
+_ORIGIN = re.compile(rb"[A-Za-z0-9_-]{22}/\d{1,10}/\d{1,19}")
 FETCH_BYTES_MAX = 16_000_000
 PARTITION_FETCH_BYTES_MAX = 4_000_000
 
@@ -251,7 +254,7 @@ def _as_record(tp: Any, chunks: list[Chunk], generation: int) -> aiokafka.struct
     for chunk in chunks:
         for place, headers in chunk.headers.items():
             for name, value in headers:
-                if name == ORIGIN_HEADER:
+                if name == ORIGIN_HEADER and value is not None and _ORIGIN.fullmatch(value):
                     batch.origins[len(batch.values) + place] = value.decode()
         batch.values += chunk.values
         batch.keys += chunk.keys

@@ -6,24 +6,19 @@ import time
 from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any, cast
 
-import duckdb
 import faust
 import yarl
 from faust.types import TP
 
 from agents.batch import Batch
-from agents.dedup.window import MemoryBudget
-from agents.dedup.windows import Windows
-from agents.deduplicate import DedupRules
-from agents.enrich import EnrichRules
-from agents.ingest import Ingest, StepRules
+from agents.ingest import Ingest, Steps
 from agents.land import Landing
-from agents.redact import RedactRules
-from agents.validate import ValidateRules
 from pipeline.config import Settings
+from pipeline.event_stream import build_event_steps
 from pipeline.metrics import WorkerMetrics
-from pipeline.runner import Runner, Stream
+from pipeline.runner import Runner
 from pipeline.stores import build_ssl_context, build_store, sasl_login
+from pipeline.takeover import Stream
 from pipeline.topic_ids import TopicIds
 from pipeline.topology import LANDING_STREAMS, LandingStream, topic_name
 from pipeline.transport import BatchConsumer, BatchSchema, BatchTransport
@@ -31,6 +26,9 @@ from schemas.errors import SettingError
 from schemas.tables import load_table
 from sinks.dead_letters import DeadLetters
 from sinks.lake import LakeTable
+
+# What makes rows of each table that a landing stream lands in.
+STEPS: dict[str, Callable[[Settings, LakeTable], Steps]] = {"events": build_event_steps}
 
 # Of the ten seconds that a stopping worker has.
 CLOSE_SECS_MAX = 6.0
@@ -62,7 +60,7 @@ def build_worker(settings: Settings, metrics: WorkerMetrics, run_step: Callable[
         await cast(BatchConsumer, app.consumer)._commit(offsets)
 
     app.runner = Runner(settings, streams, metrics, TopicIds(settings), commit_offsets, run_step)
-    app.runner.stop_worker = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    app.runner.thread.stop_worker = lambda: os.kill(os.getpid(), signal.SIGTERM)
     app.transport = BatchTransport(app.conf.broker_consumer, app, app.runner)
     for name in topics:
         bind_agent(app, name)
@@ -107,63 +105,15 @@ def build_app(settings: Settings) -> WorkerApp:
 
 
 def build_stream(settings: Settings, name: str, stream: LandingStream) -> Stream:
-    """The tables, dedup windows and steps of one landing stream."""
+    """The tables and the steps of one landing stream; settings that cannot be used are found before a table is touched."""
     store = build_store(settings)
-    events = LakeTable(store, load_table(stream.table).with_promoted(settings.promoted_attributes))
+    rows = LakeTable(store, load_table(stream.table).with_promoted(settings.promoted_attributes))
     dead_letters = DeadLetters(store, load_table("dead_letters"))
-    for table in (events, dead_letters):
+    steps = STEPS[stream.table](settings, rows)
+    for table in (rows, dead_letters):
         table.ensure()
-    connection = build_connection()
-    windows = Windows(
-        events,
-        connection,
-        settings.home / "spill",
-        MemoryBudget(settings.dedup_memory_bytes_max),
-        settings.dedup_window_hours * 3600,
-    )
-    landing = Landing(name, events, dead_letters, settings.start_offset, settings.upload_secs_max, time.monotonic)
-    return Stream(name, Ingest(name, landing, windows, build_rules(settings), connection))
-
-
-def build_rules(settings: Settings) -> StepRules:
-    """Settings made into the rules of the steps.
-
-    Raises SettingError when values shall be hashed and there is no key to hash them with.
-    """
-    redact_key = settings.redact_key.get_secret_value() or settings.local_secret("redact_key")
-    if settings.redact_hashed and not redact_key:
-        raise SettingError(
-            "REDACT_KEY", "", "a secret to hash with, since HEADWATER_REDACT_HASHED names values; or run 'headwater up', which makes one"
-        )
-    redact = RedactRules(frozenset(settings.redact_removed), frozenset(settings.redact_hashed), redact_key.encode())
-    return StepRules(
-        redact=redact,
-        validate=ValidateRules(settings.message_bytes_max, keeps_unreadable=not redact.is_on),
-        deduplicate=DedupRules(settings.dedup_window_hours * 3600, settings.dedup_bytes_kept),
-        enrich=EnrichRules(
-            enabled=frozenset(settings.enrichments),
-            promoted_attributes=settings.promoted_attributes,
-            internal_endpoints=settings.internal_endpoints,
-            internal_networks=settings.internal_networks,
-        ),
-        is_dedup_on=settings.dedup_enabled,
-        late_secs=settings.late_hours * 3600,
-        future_secs=settings.future_secs,
-    )
-
-
-def build_connection() -> duckdb.DuckDBPyConnection:
-    """DuckDB for the steps: in memory, both cores, no extension looked for on the network."""
-    config: dict[str, Any] = {
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "threads": 2,
-        "memory_limit": "1GB",
-    }
-    connection = duckdb.connect(":memory:", config=config)
-    connection.execute("set TimeZone = 'UTC'")
-    connection.execute("set preserve_insertion_order = true")
-    return connection
+    landing = Landing(name, rows, dead_letters, settings.start_offset, settings.upload_secs_max, time.monotonic)
+    return Stream(name, Ingest(name, landing, steps))
 
 
 def _make_home(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,13 @@ from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookPropert
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from schemas.errors import UsageError
+from schemas.errors import UnavailableError, UsageError
 from schemas.tables import TableSchema
 from sinks.dataset import build_dataset
 from sinks.delta_log import parse_transactions, read_transactions
 from sinks.parquet import encode_parquet
 from sinks.store import Credentials, Store
+from sinks.store_failure import explain_failure
 
 LAKE_FOLDER = "lake"
 
@@ -67,7 +68,9 @@ class LakeTable:
         return self.store.uri(self.key)
 
     def exists(self) -> bool:
-        return DeltaTable.is_deltatable(self.uri, storage_options=self.store.delta_options())
+        """Raises UnavailableError when the store does not answer, refuses the key or lacks the bucket."""
+        with self._naming_the_store():
+            return DeltaTable.is_deltatable(self.uri, storage_options=self.store.delta_options())
 
     def ensure(self) -> None:
         """Create the table, or add the nullable columns that its schema has gained since.
@@ -105,14 +108,18 @@ class LakeTable:
         if self._handle is None or self._handle_credentials != self.store.credentials():
             self._open()
             return
-        before = self._handle.version()
+        handle, before = self._handle, self._handle.version()
+        # Until the transactions are known too there is no handle: one that is ahead of them would let a stale writer pass.
+        self._handle = None
         try:
-            self._handle.update_incremental()
-            for version in range(before + 1, self._handle.version() + 1):
+            handle.update_incremental()
+            for version in range(before + 1, handle.version() + 1):
                 # The log file itself: a lookup through the handle replays the whole log.
                 self._transactions |= parse_transactions(self.store.get(f"{self.key}/_delta_log/{version:020}.json"))
         except (DeltaError, botocore.exceptions.ClientError):
             self._open()
+            return
+        self._handle = handle
 
     def version(self) -> int:
         return self._delta().version()
@@ -182,10 +189,19 @@ class LakeTable:
 
     def _open(self) -> None:
         credentials = self.store.credentials()
-        self._handle = DeltaTable(self.uri, storage_options=self.store.delta_options())
+        with self._naming_the_store():
+            self._handle = DeltaTable(self.uri, storage_options=self.store.delta_options())
         # Only now: while the store is away, the handle keeps the key that it was opened with.
         self._handle_credentials = credentials
         self._transactions = {}
+
+    @contextlib.contextmanager
+    def _naming_the_store(self) -> Iterator[None]:
+        """delta-rs says with an OSError of many lines, in colour, that the store failed: UnavailableError says it in one."""
+        try:
+            yield
+        except OSError as error:
+            raise UnavailableError(explain_failure(self.store, error)) from error
 
     def _missing_columns(self) -> list[Field]:
         found = {field.name: field for field in self._delta().schema().fields}

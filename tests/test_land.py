@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
+import botocore.exceptions
 import pyarrow as pa
 import pytest
 
@@ -328,3 +329,42 @@ def test_a_file_that_was_uploaded_too_long_ago_is_read_again_and_not_committed(s
         now[0] = 601.0 if step == "before events commit" and uploads == 1 else 0.0
     assert (uploads, len(landed)) == (2, 1)
     assert _offsets(settings, "events") == [0, 1, 2]
+
+
+@pytest.mark.parametrize("is_rival", [False, True], ids=["own commit", "a rival's take-over"])
+def test_a_look_that_fails_half_way_does_not_let_a_commit_pass_unseen(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_rival: bool
+) -> None:
+    worker = Worker(settings)
+    worker.take_over(P0)
+    if is_rival:
+        rival = Worker(settings)
+        rival.take_over(P0)
+        rival.flush(Range(P0, 0, 3, 3))
+    get = worker.events.store.get
+    failures = [botocore.exceptions.ReadTimeoutError(endpoint_url="http://127.0.0.1")]
+
+    def failing_get(key: str) -> bytes:
+        # The first look after something was committed fails once the handle is ahead.
+        if failures and (is_rival or (worker.events.committed(P0.app_id("events")) == 0 and "events/_delta_log" in key)):
+            raise failures.pop()
+        return get(key)
+
+    monkeypatch.setattr(worker.events.store, "get", failing_get)
+    with pytest.raises(botocore.exceptions.ReadTimeoutError):
+        worker.flush(Range(P0, 0, 3, 3))
+    _, landed, fenced = worker.flush(Range(P0, 0, 3, 3))
+    assert (len(landed), len(fenced)) == ((0, 1) if is_rival else (1, 0))
+    assert _offsets(settings, "events") == [0, 1, 2]
+
+
+def test_a_gap_is_reported_even_when_the_reply_to_its_commit_is_lost(settings: Settings) -> None:
+    worker = Worker(settings)
+    worker.take_over(P0)
+    worker.flush(Range(P0, 0, 5, 5))
+    later = Worker(settings)
+    later.events.commit = LostReply(later.events, is_applied=True)  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        later.take_over(P0, earliest=9)
+    assert later.take_over(P0, earliest=9) == {0: 9}
+    assert later.landing.gaps == [Gap(P0, 5, 9)]

@@ -25,7 +25,9 @@ class Windows:
     """Windows by (topic id, partition). `window_secs` is how far back a resend is recognised. Runs in one thread.
 
     What a window holds is the keys of those rows of `table` that belong to its partition under the present number of
-    partitions, wherever they landed, and of those that landed in it: so adding partitions forgets nothing.
+    partitions, wherever they landed, and of those that landed in it: so adding partitions forgets nothing that had landed. What
+    still waited in an old partition then is known there only; a resend that overtakes it in a new one lands, and
+    checks.assert_no_event_landed_twice finds it.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Windows:
                 self._windows.pop(position).close()
 
     def ready(self, ranges: Sequence[Range], oldest_at: datetime) -> Mapping[int, KeyWindow]:
-        """Windows by partition, each knowing all that landed before its range; `oldest_at` is the first append time to be judged."""
-        if any(one.position not in self._windows for one in ranges):
-            # All that are cold at once: it is one scan of the lake.
-            cold = [position for position in self._assigned if position not in self._windows]
+        """Windows by partition, each knowing all that landed before its range; `oldest_at` is the first append time to be judged.
+
+        Only these are filled: what another cold partition will ask for may be older.
+        """
+        cold = [one.position for one in ranges if one.position not in self._windows]
+        if cold:
             self._fill(cold, oldest_at - timedelta(seconds=self._window_secs))
         for one in ranges:
             window = self._windows[one.position]

@@ -1,8 +1,10 @@
 """`headwater audit`: prove that every record of Kafka is in the lake once."""
 
+from typing import Any
+
 import typer
 
-from pipeline.audit import audit_lake, summarize
+from pipeline.audit import audit_lake, count_waiting, summarize
 from pipeline.config import load_settings
 from pipeline.report import print_figures, print_json, print_rows
 
@@ -27,16 +29,19 @@ _COLUMNS = (
 @app.command()
 def audit(
     as_json: bool = typer.Option(
-        False, "--json", help="Print JSON: consumed, landed, dead, duplicate, holes, gap, lost, doubled, unbalanced, is_clean, partitions."
+        False,
+        "--json",
+        help="Print JSON: waiting, consumed, landed, dead, duplicate, holes, gap, lost, doubled, unbalanced, is_clean, partitions.",
     ),
 ) -> None:
     """Hold what the commits counted against what the tables hold: no offset lost, none twice or in both tables, counts balance.
 
     Exit status 1 when anything is lost, doubled or out of balance. Gaps (records that Kafka no longer had when they were wanted) are
-    named; they are Kafka's loss, not the pipeline's. So are topics that were made anew.
+    named; they are Kafka's loss, not the pipeline's. So are topics that were made anew. What waits in Kafka is counted beside it.
     """
-    audits = audit_lake(load_settings())
-    summary = summarize(audits)
+    settings = load_settings()
+    audits = audit_lake(settings)
+    summary = {"waiting": count_waiting(settings), **summarize(audits)}
     if as_json:
         print_json(summary)
     else:
@@ -49,6 +54,8 @@ def audit(
                     f"Ended: another topic '{one.topic}' took the place of {one.topic_id}; what of its partition {one.partition} had not "
                     f"landed from offset {one.next_offset} on is lost."
                 )
+            if one.holes and not one.lost:
+                print(f"Without a row in partition {one.partition}, holes and gaps: {one.missing}.")
             if one.lost:
                 print(f"Lost: partition {one.partition} has no row for {one.lost} offsets; without a row are {one.missing}.")
             if one.doubled:
@@ -57,5 +64,15 @@ def audit(
                 print(f"Unbalanced: partition {one.partition} has {one.unbalanced:+} rows beside the records that its commits counted.")
         names = ("consumed", "landed", "dead", "duplicate", "lost", "doubled", "unbalanced")
         print_figures({name: summary[name] for name in names}, title="In all")
-        print("Every record once." if summary["is_clean"] else "Not clean: see lost, doubled, unbalanced.")
+        print(_verdict(summary))
     raise typer.Exit(0 if summary["is_clean"] else 1)
+
+
+def _verdict(summary: dict[str, Any]) -> str:
+    waiting = summary["waiting"]
+    beside = "Kafka does not say what waits" if waiting is None else f"{waiting:,} wait in Kafka"
+    if not summary["is_clean"]:
+        return f"Not clean: see lost, doubled, unbalanced. {beside}."
+    if not summary["partitions"]:
+        return f"Nothing has landed yet; {beside}."
+    return f"Every record up to each next offset once; {beside}."

@@ -52,12 +52,12 @@ def worker() -> None:
     try:
         faust_worker.execute_from_commandline()
     except SystemExit as left:
-        _leave(worker_app.runner, worker_app.runner.exit_status or left.code)
+        _leave(worker_app.runner, worker_app.runner.thread.exit_status or left.code)
 
 
 def _leave(runner: Runner, status: str | int | None) -> NoReturn:
     """End the process, without waiting for a store that does not answer: what it was asked is in the lake whole or not at all."""
-    if runner.is_at_work:
+    if runner.thread.is_at_work:
         log.warning("The lake has not answered yet; leaving without its answer. What it did not take will be read again.")
         logging.shutdown()
         os._exit(status if isinstance(status, int) else 0)

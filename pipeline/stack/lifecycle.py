@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -39,12 +40,15 @@ def start_stack(settings: Settings) -> None:
         programs = local_programs(settings)
         supervisor = Supervisor(settings)
         is_running = supervisor.pid() is not None
+        if is_running:
+            _require_redaction(settings)
         if not is_running:
             kill_processes(supervisor.orphans(), secs=10)
         running = {str(found["name"]) for found in supervisor.processes() if found["pid"]}
         require_free_ports(program for program in programs if program.name not in running)
         supervisor.write_config(programs)
         (stack_folder(settings) / "port_offset").write_text(f"{settings.port_offset}\n")
+        (stack_folder(settings) / "redaction.json").write_text(json.dumps(_redaction(settings)))
         if is_running:
             supervisor.apply_config()
         else:
@@ -133,6 +137,25 @@ def _require_same_ports(settings: Settings) -> None:
             f"{file.read_text().strip()}, since the stack of {settings.home} runs on that one; "
             "stop it first (headwater down), or set HEADWATER_HOME to another folder for a second stack, for example .headwater-2",
         )
+
+
+def _redaction(settings: Settings) -> dict[str, list[str]]:
+    return {name: sorted(getattr(settings, name)) for name in ("redact_removed", "redact_hashed")}
+
+
+def _require_redaction(settings: Settings) -> None:
+    """Workers that redact are not replaced by workers that do not, because somebody started them from another shell."""
+    file = stack_folder(settings) / "redaction.json"
+    before = json.loads(file.read_text()) if file.exists() else {}
+    for name, names in before.items():
+        gone = sorted(set(names) - set(getattr(settings, name)))
+        if gone:
+            raise SettingError(
+                name.upper(),
+                ",".join(getattr(settings, name)),
+                f"{','.join(names)}, which the running workers have; set HEADWATER_{name.upper()} as it was, "
+                "or stop the stack first (headwater down) to write these values in the clear from then on",
+            )
 
 
 def _start(supervisor: Supervisor, programs: list[Program]) -> None:

@@ -1,0 +1,71 @@
+"""The steps of the landing stream of events: redact, validate, deduplicate, enrich, over the records of one flush."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from agents.dedup.windows import Windows
+from agents.deduplicate import Deduplicated, DedupRules, deduplicate_batch
+from agents.enrich import EnrichRules, enrich_batch
+from agents.flush_report import FlushReport
+from agents.ingest import Stepped
+from agents.land import Range
+from agents.redact import RedactRules, redact_records
+from agents.validate import ValidateRules, validate_batch
+from schemas.records import DEAD
+
+
+@dataclass(frozen=True)
+class EventRules:
+    """The rules of every step. `late_secs` and `future_secs` say which landed events are counted as late or from the future."""
+
+    redact: RedactRules
+    validate: ValidateRules
+    deduplicate: DedupRules
+    enrich: EnrichRules
+    is_dedup_on: bool
+    late_secs: float
+    future_secs: float
+
+
+class EventSteps:
+    """Makes rows of the table events out of stream records. Implements agents.ingest.Steps; runs in one thread."""
+
+    def __init__(self, rules: EventRules, windows: Windows, connection: duckdb.DuckDBPyConnection) -> None:
+        self.rules, self.windows = rules, windows
+        self._connection = connection
+
+    def run(self, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Stepped:
+        rules, connection = self.rules, self._connection
+        with report.stage("redact"):
+            redacted = redact_records(records, rules.redact)
+        with report.stage("validate"):
+            validated = validate_batch(connection, redacted, rules.validate)
+        deduplicated = self._deduplicate(validated.parsed, redacted, ranges, report)
+        with report.stage("enrich"):
+            events = enrich_batch(connection, deduplicated.first, rules.enrich)
+        report.reused_ids = deduplicated.reused_count
+        report.late, report.future = count_off_time(events, rules.late_secs, rules.future_secs)
+        return Stepped(events, pa.concat_tables([validated.dead, deduplicated.dead]), deduplicated.keys)
+
+    def _deduplicate(self, parsed: pa.Table, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Deduplicated:
+        if not self.rules.is_dedup_on or records.num_rows == 0:
+            return Deduplicated(parsed, DEAD.empty_table(), {}, 0)
+        with report.stage("window"):
+            windows = self.windows.ready(ranges, pc.min(records["_appended_at"]).as_py())
+        with report.stage("deduplicate"):
+            return deduplicate_batch(self._connection, parsed, records, windows, self.rules.deduplicate)
+
+
+def count_off_time(events: pa.Table, late_secs: float, future_secs: float) -> tuple[int, int]:
+    """How many events are late, and how many from the future, against the append time: is_late and is_future of core.events."""
+    if events.num_rows == 0:
+        return 0, 0
+    # An e-mail event's own timestamp is the send; what happened, happened when it arrived.
+    is_mail = pc.starts_with(events["event_type"], "_email.")
+    occurred_at = pc.if_else(is_mail, pc.coalesce(events["arrival_timestamp"], events["event_timestamp"]), events["event_timestamp"])
+    behind_us = events["_appended_at"].cast(pa.int64()).to_numpy() - occurred_at.cast(pa.int64()).to_numpy()
+    return int((behind_us > late_secs * 1e6).sum()), int((-behind_us > future_secs * 1e6).sum())

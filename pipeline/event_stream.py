@@ -1,0 +1,68 @@
+"""The landing stream of events: settings made into the rules of its steps."""
+
+from typing import Any
+
+import duckdb
+
+from agents.dedup.window import MemoryBudget
+from agents.dedup.windows import Windows
+from agents.deduplicate import DedupRules
+from agents.enrich import EnrichRules
+from agents.event_steps import EventRules, EventSteps
+from agents.redact import RedactRules
+from agents.validate import ValidateRules
+from pipeline.config import Settings
+from schemas.errors import SettingError
+from sinks.lake import LakeTable
+
+
+def build_event_steps(settings: Settings, table: LakeTable) -> EventSteps:
+    """The steps whose rows land in `table`, and their dedup windows.
+
+    Raises SettingError and UsageError for settings that cannot be used.
+    """
+    rules, connection = build_event_rules(settings), build_connection()
+    budget = MemoryBudget(settings.dedup_memory_bytes_max)
+    windows = Windows(table, connection, settings.home / "spill", budget, settings.dedup_window_hours * 3600)
+    return EventSteps(rules, windows, connection)
+
+
+def build_event_rules(settings: Settings) -> EventRules:
+    """Settings made into the rules of the steps.
+
+    Raises SettingError when values shall be hashed and there is no key to hash them with.
+    """
+    redact_key = settings.redact_key.get_secret_value() or settings.local_secret("redact_key")
+    if settings.redact_hashed and not redact_key:
+        raise SettingError(
+            "REDACT_KEY", "", "a secret to hash with, since HEADWATER_REDACT_HASHED names values; or run 'headwater up', which makes one"
+        )
+    redact = RedactRules(frozenset(settings.redact_removed), frozenset(settings.redact_hashed), redact_key.encode())
+    return EventRules(
+        redact=redact,
+        validate=ValidateRules(settings.message_bytes_max, keeps_unreadable=not redact.is_on),
+        deduplicate=DedupRules(settings.dedup_window_hours * 3600, settings.dedup_bytes_kept),
+        enrich=EnrichRules(
+            enabled=frozenset(settings.enrichments),
+            promoted_attributes=settings.promoted_attributes,
+            internal_endpoints=settings.internal_endpoints,
+            internal_networks=settings.internal_networks,
+        ),
+        is_dedup_on=settings.dedup_enabled,
+        late_secs=settings.late_hours * 3600,
+        future_secs=settings.future_secs,
+    )
+
+
+def build_connection() -> duckdb.DuckDBPyConnection:
+    """DuckDB for the steps: in memory, both cores, no extension looked for on the network."""
+    config: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "threads": 2,
+        "memory_limit": "1GB",
+    }
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set preserve_insertion_order = true")
+    return connection
