@@ -25,6 +25,7 @@ def build_store(settings: Settings, is_reader: bool = False) -> Store:
             bucket=settings.s3_bucket,
             access_key_id=settings.s3_access_key_id or settings.local_secret("s3", role, "access_key_id"),
             secret_access_key=settings.s3_secret_access_key.get_secret_value() or settings.local_secret("s3", role, "secret_access_key"),
+            is_local=True,
         )
     if is_reader and settings.s3_reader_access_key_id:
         key, secret, token = settings.s3_reader_access_key_id, settings.s3_reader_secret_access_key.get_secret_value(), ""

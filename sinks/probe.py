@@ -9,6 +9,7 @@ import botocore.exceptions
 
 from schemas.errors import UsageError
 from sinks.store import Store
+from sinks.store_failure import explain_failure, is_for_a_person
 
 RIVALS = 8
 
@@ -20,7 +21,8 @@ class UnfitStoreError(UsageError):
 def probe_store(store: Store) -> None:
     """Two conditional PUTs of one key, of which the second must fail; then a race of eight, of which one must win.
 
-    Raises UnfitStoreError when the store ignores the condition; botocore's errors when it cannot be reached.
+    Raises UnfitStoreError when the store ignores the condition, UsageError when it has no such bucket or refuses the key; botocore's
+    errors when it cannot be reached.
     """
     folder = f"lake/_probe/{uuid.uuid4()}"
     try:
@@ -29,6 +31,10 @@ def probe_store(store: Store) -> None:
         winners = _race(store, f"{folder}/race")
         if winners != 1:
             raise UnfitStoreError(_explain(store, f"{winners} of {RIVALS} rival PUTs with If-None-Match: * won, and only one may"))
+    except botocore.exceptions.ClientError as error:
+        if not is_for_a_person(error):
+            raise
+        raise UsageError(explain_failure(store, error)) from error
     finally:
         # A key that may not delete leaves two objects of 16 bytes behind.
         for name in ("twice", "race"):

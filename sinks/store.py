@@ -24,13 +24,22 @@ class Credentials:
 class Store:
     """An S3 store with conditional writes.
 
-    `endpoint` '' means AWS itself. Without `access_key_id`, keys come from botocore's credential chain and rotate with it.
+    `endpoint` '' means AWS itself; `is_local`: the local stack's, which errors then say how to start. Without
+    `access_key_id`, keys come from botocore's credential chain and rotate with it.
     """
 
     def __init__(
-        self, endpoint: str, region: str, bucket: str, access_key_id: str = "", secret_access_key: str = "", session_token: str = ""
+        self,
+        endpoint: str,
+        region: str,
+        bucket: str,
+        access_key_id: str = "",
+        secret_access_key: str = "",
+        session_token: str = "",
+        is_local: bool = False,
     ) -> None:
         self.endpoint, self.region, self.bucket = endpoint, region or "us-east-1", bucket
+        self.is_local = is_local
         self._session = botocore.session.Session()
         if access_key_id:
             self._session.set_credentials(access_key_id, secret_access_key, session_token or None)

@@ -9,6 +9,7 @@ from pipeline.ask.views import LAKE
 from schemas.errors import UnavailableError
 from schemas.tables import TableSchema, load_table
 from sinks.store import Store
+from sinks.store_failure import explain_failure
 
 # In this order: a flush commits dead_letters first, so a dead_letters that is pinned after events lacks nothing of what events covers.
 TABLES = ("events", "dead_letters", "imports")
@@ -66,7 +67,9 @@ def _pin_table(con: duckdb.DuckDBPyConnection, store: Store, name: str) -> list[
         return [column[0] for column in con.execute(f"select * from {alias} limit 0").description]
     except duckdb.Error as error:
         if _has_log(con, store, name):
-            raise UnavailableError(f"Table '{name}' of the lake at {store.uri('lake/')} could not be read: {error}") from None
+            raise UnavailableError(
+                f"Table '{name}' of the lake at {store.uri('lake/')} could not be read: {str(error).splitlines()[0]}"
+            ) from None
         con.execute(f"detach database if exists {alias}")
         return None
 
@@ -75,10 +78,7 @@ def _has_log(con: duckdb.DuckDBPyConnection, store: Store, name: str) -> bool:
     try:
         return con.execute("select 1 from glob(?) limit 1", [store.uri(f"lake/{name}/_delta_log/*")]).fetchone() is not None
     except duckdb.Error as error:
-        raise UnavailableError(
-            f"The S3 store at {store.endpoint or 'AWS'} with bucket '{store.bucket}' did not answer: {error} "
-            "Start the local stack ('headwater up'), or set HEADWATER_S3_ENDPOINT and HEADWATER_S3_BUCKET."
-        ) from None
+        raise UnavailableError(explain_failure(store, error)) from None
 
 
 def _create_relation(con: duckdb.DuckDBPyConnection, schema: TableSchema, found: list[str] | None) -> None:
