@@ -73,6 +73,27 @@ def test_wrong_arguments_end_with_status_2_and_say_what_was_expected(
     assert message in done.stderr
 
 
+def test_what_would_steer_a_terminal_is_escaped_and_numbers_of_show_can_be_copied(settings: Settings, run_headwater: RunHeadwater) -> None:
+    value = b"\x1b[2J\x07 a\tb\n [/bold] \xc2\x9b31m \x7f"
+    write_lake(settings, "dead_letters", [dead_letter(_partition=0, _offset=249152, _appended_at=EARLY, value=value, value_bytes=1234)])
+    whole = run_headwater("dead-letters", "show", "raw-events/0/249152").stdout
+    listed = run_headwater("dead-letters", "list").stdout
+    for printed in (whole, listed):
+        assert not {char for char in printed if char < " " or "\x7f" <= char <= "\x9f"} - {"\n"}
+    assert r"\x1b[2J\x07 a\tb\n [/bold] \x9b31m \x7f" in whole
+    assert "249152" in whole
+    assert "1234" in whole
+    assert "," not in "".join(line for line in whole.splitlines() if line.startswith(("_offset", "value_bytes")))
+
+
+@pytest.mark.parametrize("command", [("dead-letters", "list"), ("audit",)])
+def test_a_store_that_is_away_is_one_line(run_headwater: RunHeadwater, command: tuple[str, ...]) -> None:
+    keys = {"s3_access_key_id": "key", "s3_secret_access_key": "secret"}
+    done = run_headwater(*command, s3_endpoint="http://127.0.0.1:9", **keys)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("headwater: The S3 store at 'http://127.0.0.1:9' (HEADWATER_S3_ENDPOINT) did not answer")
+
+
 def test_a_lake_without_dead_letters_has_an_empty_list(settings: Settings, run_headwater: RunHeadwater) -> None:
     done = run_headwater("dead-letters", "list", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import botocore.exceptions
 import pytest
 
 from pipeline.config import Settings
@@ -99,3 +100,25 @@ def test_a_worker_does_not_start_on_an_unfit_store(run_headwater: RunHeadwater) 
     assert done.returncode == 2
     assert f"The S3 store at '{store.endpoint}' (HEADWATER_S3_ENDPOINT) cannot keep commits apart" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"s3_bucket": "nowhere"}, "has no bucket 'nowhere' (HEADWATER_S3_BUCKET); create it"),
+        ({"s3_access_key_id": "stranger", "s3_secret_access_key": "x"}, "set another (HEADWATER_S3_ACCESS_KEY_ID and its secret"),
+    ],
+    ids=["no bucket", "no such key"],
+)
+def test_a_worker_leaves_at_once_when_only_a_person_can_mend_its_store(
+    run_headwater: RunHeadwater, wrong: dict[str, str], said: str
+) -> None:
+    done = run_headwater("worker", secs_max=30, **wrong)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_control_a_store_that_is_away_is_waited_for() -> None:
+    with pytest.raises(botocore.exceptions.BotoCoreError):
+        probe_store(Store("http://127.0.0.1:9", "us-east-1", "lake", "key", "secret"))
