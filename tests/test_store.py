@@ -154,7 +154,7 @@ def test_a_key_that_rotates_while_the_store_refuses_is_taken_up_once_it_does_not
     chain.say("stranger")
     # A handle that could not be opened must not count as opened: twice, since the second look was where it did.
     for _ in range(2):
-        with pytest.raises(OSError, match="privileges"):
+        with pytest.raises(UnavailableError, match="refuses the key"):
             table.refresh()
     chain.say("writer")
     table.refresh()
@@ -385,6 +385,27 @@ def test_a_commit_altered_on_its_way_is_no_commit(chain: Chain, settings: Settin
         assert proxy.altered
     table.refresh()
     assert (table.version(), table.committed("kafka")) == (0, None)
+
+
+@pytest.mark.parametrize("look", [LakeTable.exists, LakeTable.refresh, LakeTable.ensure])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"endpoint": "http://127.0.0.1:9"}, r"'http://127\.0\.0\.1:9' \(HEADWATER_S3_ENDPOINT\) did not answer .*Connection refused"),
+        ({"bucket": "nowhere"}, r"has no bucket 'nowhere' \(HEADWATER_S3_BUCKET\); create it"),
+        ({"access_key_id": "stranger"}, r"refuses the key for bucket .* InvalidAccessKeyId.*HEADWATER_S3_ACCESS_KEY_ID"),
+        ({"secret_access_key": "wrong"}, r"refuses the key for bucket .* SignatureDoesNotMatch"),
+    ],
+    ids=["away", "no bucket", "no such key", "another's secret"],
+)
+def test_a_store_that_cannot_be_used_is_said_in_one_line(
+    chain: Chain, look: Callable[[LakeTable], object], wrong: dict[str, str], said: str
+) -> None:
+    direct = chain.pinned_store("writer")
+    right: dict[str, Any] = {"endpoint": direct.endpoint, "region": direct.region, "bucket": direct.bucket, **chain.keys["writer"]}
+    with pytest.raises(UnavailableError, match=said) as caught:
+        look(LakeTable(Store(**{**right, **wrong}), EVENTS))
+    assert not set("\n\x1b↳") & set(str(caught.value))
 
 
 def _through(proxy: AlteringProxy, chain: Chain) -> Store:
