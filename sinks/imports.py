@@ -2,22 +2,23 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TypeVar
 
+import botocore.exceptions
 import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from schemas.errors import UnavailableError
 from schemas.tables import load_table
+from sinks.lake import CommitRefusedError, LakeTable
 from sinks.store import Store
 
-KEY = "lake/imports"
 ATTEMPTS = 5
-T = TypeVar("T")
+
+_STORE_ERRORS = (DeltaError, OSError, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError)
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,24 @@ class Imports:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._table: DeltaTable | None = None
+        self.table = LakeTable(store, load_table("imports"))
+        self._is_ensured = False
 
     def find(self, content_hash: str) -> FinishedImport | None:
-        """The import of this content, None when it was never finished."""
-        table = self._refresh()
-        if not _is_recorded(table, content_hash):
-            return None
-        rows = self._ask(lambda: table.to_pyarrow_dataset().to_table(filter=ds.field("content_hash") == content_hash).to_pylist())
-        (row,) = rows
+        """The import of this content, None when it was never finished.
+
+        Raises UnavailableError when the table cannot be read.
+        """
+        with self._reading():
+            self._look()
+            if not self._is_recorded(content_hash):
+                return None
+            # The columns by name: a later release may have added some.
+            (row,) = (
+                self.table.dataset()
+                .to_table(columns=self.table.schema.column_names, filter=ds.field("content_hash") == content_hash)
+                .to_pylist()
+            )
         return FinishedImport(**row)
 
     def record(self, finished: Sequence[FinishedImport]) -> None:
@@ -61,62 +70,45 @@ class Imports:
         Raises UnavailableError when the store did not take it; nothing is lost then, the same call may be made again.
         """
         for attempt in range(ATTEMPTS):
-            table = self._refresh()
-            missing = [row for row in finished if not _is_recorded(table, row.content_hash)]
+            with self._reading():
+                self._look()
+                missing = [row for row in finished if not self._is_recorded(row.content_hash)]
             if not missing:
                 return
             try:
-                self._append(table, missing)
+                self._append(missing)
                 return
-            except CommitFailedError as error:
-                # Somebody else committed, or the reply was lost: which one, the next look tells.
-                failure: Exception = error
-            except (DeltaError, OSError) as error:
+            except (CommitRefusedError, *_STORE_ERRORS) as error:
+                # Somebody else committed, the key rotated, or the reply was lost: which one, the next look tells.
                 failure = error
             time.sleep(0.1 * 2**attempt)
         raise UnavailableError(
-            f"Table '{self._store.uri(KEY)}' took no row for {len(finished)} finished imports: {failure}; import again, what was sent "
+            f"Table '{self.table.uri}' took no row for {len(finished)} finished imports: {failure}; import again, what was sent "
             "is not sent twice."
         )
 
-    def _append(self, table: DeltaTable, rows: Sequence[FinishedImport]) -> None:
-        schema = load_table("imports").arrow
-        write_deltalake(
-            table,
-            pa.Table.from_pylist([asdict(row) for row in rows], schema=schema),
-            mode="append",
-            commit_properties=CommitProperties(
-                max_commit_retries=0, app_transactions=[Transaction(_app_transaction(row.content_hash), 1) for row in rows]
-            ),
-            post_commithook_properties=PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False),
-        )
+    def _look(self) -> None:
+        if not self._is_ensured:
+            self.table.ensure()
+            self._is_ensured = True
+        self.table.refresh()
 
-    def _refresh(self) -> DeltaTable:
-        if self._table is None:
-            self._table = self._ask(self._open)
-        else:
-            self._ask(self._table.update_incremental)
-        return self._table
+    def _is_recorded(self, content_hash: str) -> bool:
+        return self.table.committed(_app_transaction(content_hash)) is not None
 
-    def _open(self) -> DeltaTable:
-        uri, options = self._store.uri(KEY), self._store.delta_options()
+    def _append(self, rows: Sequence[FinishedImport]) -> None:
+        uploads = self.table.upload(pa.Table.from_pylist([asdict(row) for row in rows], schema=self.table.schema.arrow))
+        self.table.commit(uploads, {_app_transaction(row.content_hash): 1 for row in rows})
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
         try:
-            return DeltaTable(uri, storage_options=options)
-        except TableNotFoundError:
-            return DeltaTable.create(uri, schema=load_table("imports").arrow, mode="ignore", storage_options=options)
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        try:
-            return question()
-        except (DeltaError, OSError) as error:
+            yield
+        except (UnavailableError, *_STORE_ERRORS) as error:
             raise UnavailableError(
-                f"Table '{self._store.uri(KEY)}' cannot be read: {error}; it says which files were imported, so nothing is imported "
+                f"Table '{self.table.uri}' cannot be read: {str(error).rstrip('.')}; it says which files were imported, so nothing is imported "
                 "without it. See that the S3 store runs (headwater status) and that bucket and keys are right."
             ) from None
-
-
-def _is_recorded(table: DeltaTable, content_hash: str) -> bool:
-    return table.transaction_version(_app_transaction(content_hash)) is not None
 
 
 def _app_transaction(content_hash: str) -> str:

@@ -22,6 +22,7 @@ from pipeline.stack.keys import load_keys
 from pipeline.stores import build_store
 from schemas.errors import SettingError, UnavailableError
 from schemas.tables import load_table
+from sinks.imports import FinishedImport, Imports
 from sinks.lake import LakeTable, Upload
 from sinks.store import Store
 from tests.conftest import RunHeadwater
@@ -161,6 +162,25 @@ def test_a_key_that_rotates_while_the_store_refuses_is_taken_up_once_it_does_not
     table.commit(_upload(table, "one"), {"kafka": 1})
     table.refresh()
     assert _ids(table) == ["one"]
+
+
+def test_an_import_is_recorded_once_whatever_keys_come_in_between(chain: Chain) -> None:
+    chain.start_process()
+    chain.say("writer")
+    row = FinishedImport("hash", "x.ndjson", None, None, 3, 2, 1, 0, "keep", datetime(2026, 11, 23, tzinfo=UTC))
+    imports = Imports(chain.store())
+    assert imports.find("hash") is None
+    chain.say("reader")
+    with pytest.raises(UnavailableError, match="took no row for 1 finished imports"):
+        imports.record([row])
+    chain.say("stranger")
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        imports.find("hash")
+    chain.say("writer")
+    for _ in range(2):
+        imports.record([row])
+    assert imports.find("hash") == row
+    assert imports.table.dataset().count_rows() == 1
 
 
 def test_a_worker_waits_out_a_key_that_may_not_write_and_lands_all_under_the_next(
