@@ -19,7 +19,12 @@ class WorkerMetrics:
             "headwater_holes_total", "Offsets that held no record: transaction markers, compaction.", ["topic"], registry=registry
         )
         self.landed = Counter("headwater_events_landed_total", "Events committed to the lake.", ["topic"], registry=registry)
-        self.dead = Counter("headwater_dead_letters_total", "Dead letters committed, by reason; held: committed by an earlier worker that did not live to count them.", ["topic", "reason"], registry=registry)
+        self.dead = Counter(
+            "headwater_dead_letters_total",
+            "Dead letters committed, by reason; held: committed by an earlier worker that did not live to count them.",
+            ["topic", "reason"],
+            registry=registry,
+        )
         self.duplicates = Counter(
             "headwater_events_duplicate_total", "Resends set aside within the dedup window.", ["topic"], registry=registry
         )

@@ -19,7 +19,7 @@ from pipeline.config import Settings, load_settings
 from pipeline.stack import lifecycle
 from pipeline.stack.keys import load_keys
 from pipeline.stack.lifecycle import start_stack, stop_stack
-from pipeline.stack.programs import environment, local_programs
+from pipeline.stack.programs import environment, local_programs, stack_folder
 from pipeline.stack.readiness import answers_kafka, ensure_bucket
 from pipeline.stack.status import read_processes
 from pipeline.stack.supervision import Supervisor, kill_processes, socket_path
@@ -43,6 +43,18 @@ def test_a_second_up_leaves_every_process_as_it_is(stack: Settings) -> None:
     start_stack(stack)
     assert _pids(stack) == before
     assert set(before) == {"kafka", "s3"}
+
+
+def test_up_does_not_drop_the_redaction_of_the_workers_that_run(second_stack: Settings) -> None:
+    file = stack_folder(second_stack) / "redaction.json"
+    before = file.read_text()
+    file.write_text('{"redact_removed": [], "redact_hashed": ["email", "phone"]}')
+    try:
+        with pytest.raises(SettingError, match=r"'REDACT_HASHED' is 'email'; expected email,phone.*set HEADWATER_REDACT_HASHED as it was"):
+            start_stack(second_stack.model_copy(update={"redact_hashed": ("email",)}))
+    finally:
+        file.write_text(before)
+    start_stack(second_stack)
 
 
 def test_two_stacks_run_side_by_side(stack: Settings, second_stack: Settings) -> None:
