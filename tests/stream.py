@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.audit import audit_lake, summarize
 from pipeline.config import Settings
 from pipeline.producer import record_key
+from pipeline.stack.readiness import ensure_bucket
 from pipeline.stores import build_store, producer_options
 from pipeline.topology import RAW_EVENTS, topic_name
 from schemas.tables import load_table
@@ -29,6 +30,13 @@ GARBAGE: Record = (b"any/key", b"garbage")
 def raw_events(settings: Settings) -> str:
     """The topic that the worker reads, under this test's prefix."""
     return topic_name(settings, RAW_EVENTS)
+
+
+def beside(settings: Settings) -> Settings:
+    """The same topics for a second worker, with a bucket and a group of its own: the control beside the test."""
+    other = settings.model_copy(update={"s3_bucket": f"{settings.s3_bucket}-b", "worker_group": f"{settings.worker_group}-b"})
+    ensure_bucket(other)
+    return other
 
 
 def event(event_id: str, endpoint_id: str = "phone-1", **given: Any) -> Record:
@@ -83,6 +91,11 @@ def landed_ids(settings: Settings) -> Counter[str]:
 def landed_count(settings: Settings) -> int:
     """Rows of both tables."""
     return len(rows(settings)) + len(rows(settings, "dead_letters"))
+
+
+def has_landed(settings: Settings, count: int) -> bool:
+    """Whether both tables have so many rows together."""
+    return landed_count(settings) == count
 
 
 def audit(settings: Settings) -> dict[str, Any]:

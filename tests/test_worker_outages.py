@@ -1,5 +1,6 @@
 """Outages of S3 and Kafka: what waits is bounded, lands once when they are back, and a worker that is told to leave leaves."""
 
+import functools
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ import pytest
 from pipeline.config import Settings, load_settings
 from pipeline.stack.status import read_processes
 from tests.conftest import free_port_offset, running_stack
-from tests.stream import Record, audit, events, landed_count, landed_ids, lines, metrics, send
+from tests.stream import Record, audit, beside, events, has_landed, landed_count, landed_ids, lines, metrics, send
 from tests.tcp_proxy import TcpProxy, proxy_to
 from tests.test_exactly_once import Load, rows_in_lake
 from tests.worker_process import WorkerProcess, running, wait_until
@@ -41,19 +42,24 @@ def test_what_waits_for_s3_is_bounded_lands_once_when_it_is_back_and_else_is_lef
 ) -> None:
     with proxy_to(settings.s3_port, is_open=False) as s3, proxy_to(settings.kafka_port, is_open=False) as kafka:
         worker = behind(settings, tmp_path, s3, HEADWATER_KAFKA=f"127.0.0.1:{kafka.port}", HEADWATER_INFLIGHT_BYTES_MAX=str(LIMIT))
-        with running(worker):
+        control = behind(beside(settings), tmp_path, s3, 1, HEADWATER_INFLIGHT_BYTES_MAX=str(10**9))
+        with running(worker, control):
             wait_until(lambda: bool(lines(worker.log, "Waiting", "for the S3 store", "HEADWATER_S3_ENDPOINT")), "the worker waits for S3")
             s3.mend()
             wait_until(lambda: bool(lines(worker.log, "Waiting", "for Kafka", "HEADWATER_KAFKA")), "the worker waits for Kafka")
             send(settings, events(20))
             kafka.mend()
-            wait_until(lambda: landed_count(settings) == 20, "the first 20 events")
+            for one in (worker, control):
+                wait_until(functools.partial(has_landed, one.settings, 20), "the first 20 events")
             s3.cut()
             send(settings, large_records(100))
             wait_until(lambda: metrics(worker)["headwater_inflight_bytes"] >= LIMIT, "consuming pauses")
             wait_until(lambda: metrics(worker)["headwater_flush_failures_total"] >= 2, "the flush is tried again")
             assert metrics(worker)["headwater_inflight_bytes"] <= LIMIT + POLL_BYTES_MAX
             assert lines(worker.log, "WARNING", "Waiting", str(s3.port))
+            # Without a limit all of it is held.
+            wait_until(lambda: metrics(control)["headwater_inflight_bytes"] >= 100 * 100_000, "the control holds everything")
+            control.kill()
             s3.mend()
             wait_until(lambda: landed_count(settings) == 120, "what waited")
             wait_until(lambda: metrics(worker)["headwater_inflight_bytes"] == 0, "nothing waits any more")
@@ -69,17 +75,6 @@ def test_what_waits_for_s3_is_bounded_lands_once_when_it_is_back_and_else_is_lef
     found = audit(settings)
     assert found["is_clean"], found
     assert (found["landed"], found["dead"]) == (25, 100)
-
-
-def test_without_a_limit_the_same_outage_fills_the_memory(settings: Settings, topics: list[str], tmp_path: Path) -> None:
-    with proxy_to(settings.s3_port) as s3:
-        worker = behind(settings, tmp_path, s3, HEADWATER_INFLIGHT_BYTES_MAX=str(10**9))
-        send(settings, events(1))
-        with running(worker):
-            wait_until(lambda: landed_count(settings) == 1, "the first event")
-            s3.cut()
-            send(settings, large_records(100))
-            wait_until(lambda: metrics(worker)["headwater_inflight_bytes"] >= 100 * 100_000, "all of it is held")
 
 
 @pytest.mark.full
