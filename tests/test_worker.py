@@ -64,7 +64,7 @@ def _check_audit(settings: Settings, run_headwater: RunHeadwater) -> None:
     partitions = found.pop("partitions")
     assert done.returncode == 0
     assert found == {
-        "consumed": 23, "landed": 21, "dead": 1, "duplicate": 1, "holes": 0, "gap": 0, "lost": 0, "doubled": 0, "unbalanced": 0, "is_clean": True
+        "consumed": 23, "landed": 21, "dead": 1, "duplicate": 1, "holes": 0, "gap": 0, "lost": 0, "doubled": 0, "unbalanced": 0, "waiting": 0, "is_clean": True
     }  # fmt: skip
     assert [one["partition"] for one in partitions] == [0, 1, 2, 3]
     assert {(one["topic"], one["has_ended"], one["first_offset"]) for one in partitions} == {(raw_events(settings), False, 0)}
