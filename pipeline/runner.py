@@ -61,11 +61,11 @@ class Runner:
     async def add(self, batch: Batch) -> None:
         """Take a batch in; waits while too many bytes are held, and Faust then stops polling."""
         stream = self._streams[batch.topic]
-        if self._is_leaving.is_set():
-            return
         while stream.buffer.bytes_held >= self._settings.inflight_bytes_max and batch.generation == self.generation:
             self._has_room.clear()
             await self._has_room.wait()
+        if self._is_leaving.is_set():
+            return
         offer = stream.buffer.offer(batch)
         if offer is Offer.AHEAD:
             log.info(
@@ -145,11 +145,11 @@ class Runner:
         self.thread.interrupt()
         try:
             return await self.thread.run(self._take_over, earliest, latest, is_current)
-        except StaleBoundsError:
+        except (StaleBoundsError, GivenUpError):
             return None
-        except (GivenUpError, RuntimeError):
-            # A RuntimeError is the closed thread's.
-            if not self.thread.is_closed and is_current():
+        except RuntimeError:
+            # The closed thread's, when the worker leaves.
+            if not self.thread.is_closed:
                 raise
             return None
         finally:
@@ -168,6 +168,7 @@ class Runner:
         for stream in self._streams.values():
             # Nothing of before is taken from here on, whatever the lake says and however long it takes.
             stream.buffer.reset({}, self.generation)
+            self._metrics.bytes_held.labels(stream.topic).set(stream.buffer.bytes_held)
         starts: dict[TP, int] = {}
         for stream in self._streams.values():
             partitions = {tp.partition: tp for tp in earliest if tp.topic == stream.topic}
@@ -192,7 +193,8 @@ class Runner:
                 self._want_reset()
                 raise GivenUpError
             landed, fenced = stream.ingest.flush(batches, stream.state.topic_id, self._run_step, report)
-            self._metrics.record(stream.topic, report)
+            if landed:
+                self._metrics.record(stream.topic, report)
             self._metrics.dedup_keys.labels(stream.topic).set(stream.ingest.steps.windows.key_count)
             self._metrics.dedup_bytes.labels(stream.topic).set(stream.ingest.steps.windows.memory_bytes)
             self._metrics.dedup_window.labels(stream.topic).set(stream.ingest.steps.windows.covered_secs)
@@ -207,5 +209,7 @@ class Runner:
             return {}
 
     def _want_reset(self, pause_secs: float = 0) -> None:
-        self._reset_not_before = time.monotonic() + pause_secs
+        """Have positions set anew, after a pause at the earliest; being asked again while one is due does not put it off."""
+        due = time.monotonic() + pause_secs
+        self._reset_not_before = min(due, self._reset_not_before) if self._is_reset_wanted.is_set() else due
         self._is_reset_wanted.set()

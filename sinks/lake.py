@@ -108,18 +108,18 @@ class LakeTable:
         if self._handle is None or self._handle_credentials != self.store.credentials():
             self._open()
             return
-        handle, before = self._handle, self._handle.version()
+        handle, before, known = self._handle, self._handle.version(), self._transactions
         # Until the transactions are known too there is no handle: one that is ahead of them would let a stale writer pass.
-        self._handle = None
+        self._handle, self._transactions = None, {}
         try:
             handle.update_incremental()
             for version in range(before + 1, handle.version() + 1):
                 # The log file itself: a lookup through the handle replays the whole log.
-                self._transactions |= parse_transactions(self.store.get(f"{self.key}/_delta_log/{version:020}.json"))
+                known |= parse_transactions(self.store.get(f"{self.key}/_delta_log/{version:020}.json"))
         except (DeltaError, botocore.exceptions.ClientError):
             self._open()
             return
-        self._handle = handle
+        self._handle, self._transactions = handle, known
 
     def version(self) -> int:
         return self._delta().version()

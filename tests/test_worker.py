@@ -77,6 +77,24 @@ def _check_dead_letters(settings: Settings, run_headwater: RunHeadwater) -> None
     assert "not_json" in listed
 
 
+def test_a_worker_that_is_told_to_leave_lands_what_it_holds(settings: Settings, topics: list[str], tmp_path: Path) -> None:
+    worker = WorkerProcess(settings, tmp_path, HEADWATER_FLUSH_SECS_MAX="600")
+    send(settings, events(5))
+    with running(worker):
+        wait_until(lambda: worker_holds(worker) > 0, "the worker holds the events")
+        assert landed_count(settings) == 0
+        assert worker.stop(10) == 0
+    assert landed_ids(settings) == Counter(f"event-{number}" for number in range(5))
+
+
+def worker_holds(worker: WorkerProcess) -> float:
+    """Bytes that it has consumed and not landed; 0 before it answers."""
+    try:
+        return metrics(worker)["headwater_inflight_bytes"]
+    except OSError:
+        return 0
+
+
 def test_a_wrong_setting_ends_the_worker_with_status_2_and_says_which(run_headwater: RunHeadwater) -> None:
     done = run_headwater("worker", flush_secs_max="ten", secs_max=30)
     assert (done.returncode, done.stdout) == (2, "")

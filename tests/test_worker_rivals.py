@@ -29,7 +29,7 @@ def test_workers_share_a_topic_through_joins_leaves_and_a_stop_that_is_longer_th
     with running(first):
         with Load(settings, seed=9, per_sec=1000) as load, running(second):
             wait_until(lambda: landed(first) > 0 and landed(second) > 0, "both workers land")
-            assert (assigned(first), assigned(second)) == (2, 2)
+            wait_until(lambda: (assigned(first), assigned(second)) == (2, 2), "each has half of the partitions")
             assert second.process is not None
             second.process.send_signal(signal.SIGSTOP)
             wait_until(lambda: assigned(first) == 4, "the first worker takes over")
