@@ -9,7 +9,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol, cast
 
 import aiokafka.consumer.fetcher
@@ -19,7 +19,14 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TPset
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, credentials_to_aiokafka_auth, server_list
+from faust.transport.drivers.aiokafka import (
+    AIOKafkaConsumerThread,
+    Consumer,
+    Producer,
+    Transport,
+    credentials_to_aiokafka_auth,
+    server_list,
+)
 from faust.types import TP, AppT
 
 from agents.batch import ORIGIN_HEADER, Batch
@@ -117,6 +124,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._seek_lock = asyncio.Lock()
+
+    async def on_start(self) -> None:
+        await start_patiently(self, super().on_start, lambda: self._consumer)
 
     def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -226,10 +236,33 @@ class BatchConsumer(Consumer):
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
+class PatientProducer(Producer):
+    """Faust's producer. Nothing is written with it; it waits for Kafka, where Faust's would end the worker."""
+
+    async def on_start(self) -> None:
+        await start_patiently(self, super().on_start, lambda: self._producer)
+
+
+async def start_patiently(service: Any, start: Callable[[], Awaitable[None]], client: Callable[[], Any]) -> None:
+    """Start a service of Faust's; while Kafka is away try again, unless the worker leaves. `client` gives what `start` made."""
+    backoff = 0.5
+    while not service.should_stop:
+        try:
+            return await start()
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("Waiting %.1f s for Kafka, which was there a moment ago: %s", backoff, error)
+            await client().stop()
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, 5.0)
+
+
 class BatchTransport(Transport):
     """Faust's aiokafka transport with batches; install it by `app.transport = BatchTransport(url, app, positions)`."""
 
     Consumer = BatchConsumer
+    Producer = PatientProducer
 
     def __init__(self, url: Any, app: faust.App, positions: Positions) -> None:
         super().__init__(url, app)

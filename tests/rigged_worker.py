@@ -1,12 +1,13 @@
 """A worker that dies by its own hand before a named step, or that lacks a guard: `python -m tests.rigged_worker`.
 
 Environment: RIG_SEED chooses, at each start, before which step of landing it kills itself and at which time; RIG_FILE counts the
-starts; RIG_UNGUARDED takes the offsets from Kafka in place of the lake, as a pipeline without exactly-once would.
+starts; RIG_HOLD names a file that says when everything is found and Faust is about to start; RIG_UNGUARDED takes the offsets from Kafka in place of the lake, as a pipeline without exactly-once would.
 """
 
 import os
 import random
 import signal
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
@@ -19,6 +20,7 @@ import pipeline.worker
 from agents.land import Candidate, Landing, Owned, Range, Steps
 from pipeline.commands.worker import app
 from pipeline.config import load_settings
+from pipeline.metrics import serve_metrics
 from pipeline.stores import kafka_python_options
 from pipeline.topology import RAW_EVENTS, topic_name
 
@@ -79,6 +81,15 @@ def _committed_in_kafka(candidate: Candidate) -> int:
     return candidate.earliest if found is None else int(found)
 
 
+def serve_and_hold(port: int) -> None:
+    """The last step before Faust starts: say by a file that everything was found; go on once somebody has removed it."""
+    serve_metrics(port)
+    file = Path(os.environ["RIG_HOLD"])
+    file.touch()
+    while file.exists():
+        time.sleep(0.05)
+
+
 def main() -> None:
     """Run `headwater worker`, rigged."""
     build_worker = pipeline.worker.build_worker
@@ -87,6 +98,8 @@ def main() -> None:
         mock.patch.object(
             pipeline.commands.worker, "build_worker", lambda settings, metrics: build_worker(settings, metrics, killer)
         ).start()
+    if "RIG_HOLD" in os.environ:
+        mock.patch.object(pipeline.commands.worker, "serve_metrics", serve_and_hold).start()
     if "RIG_UNGUARDED" in os.environ:
         mock.patch.object(pipeline.worker, "Landing", UnguardedLanding).start()
     app()

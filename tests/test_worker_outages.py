@@ -22,13 +22,13 @@ POLL_BYTES_MAX = 4_000_000
 
 
 def behind(settings: Settings, folder: Path, s3: TcpProxy, number: int = 0, **rig: str) -> WorkerProcess:
-    """A worker that reaches S3 through a proxy."""
+    """A worker that reaches S3 through a proxy, and waits before it starts its consumer when it is told to."""
     store = {
         "HEADWATER_S3_ENDPOINT": f"http://127.0.0.1:{s3.port}",
         "HEADWATER_S3_ACCESS_KEY_ID": settings.local_secret("s3", "writer", "access_key_id"),
         "HEADWATER_S3_SECRET_ACCESS_KEY": settings.local_secret("s3", "writer", "secret_access_key"),
     }
-    return WorkerProcess(settings, folder, number, HEADWATER_FLUSH_SECS_MAX="0.3", **store, **rig)
+    return WorkerProcess(settings, folder, number, "tests.rigged_worker", HEADWATER_FLUSH_SECS_MAX="0.3", **store, **rig)
 
 
 def large_records(count: int) -> list[Record]:
@@ -41,13 +41,21 @@ def test_what_waits_for_s3_is_bounded_lands_once_when_it_is_back_and_else_is_lef
     settings: Settings, topics: list[str], tmp_path: Path
 ) -> None:
     with proxy_to(settings.s3_port, is_open=False) as s3, proxy_to(settings.kafka_port, is_open=False) as kafka:
-        worker = behind(settings, tmp_path, s3, HEADWATER_KAFKA=f"127.0.0.1:{kafka.port}", HEADWATER_INFLIGHT_BYTES_MAX=str(LIMIT))
+        held = tmp_path / "held"
+        address, limit = f"127.0.0.1:{kafka.port}", str(LIMIT)
+        worker = behind(settings, tmp_path, s3, HEADWATER_KAFKA=address, HEADWATER_INFLIGHT_BYTES_MAX=limit, RIG_HOLD=str(held))
         control = behind(beside(settings), tmp_path, s3, 1, HEADWATER_INFLIGHT_BYTES_MAX=str(10**9))
         with running(worker, control):
             wait_until(lambda: bool(lines(worker.log, "Waiting", "for the S3 store", "HEADWATER_S3_ENDPOINT")), "the worker waits for S3")
             s3.mend()
             wait_until(lambda: bool(lines(worker.log, "Waiting", "for Kafka", "HEADWATER_KAFKA")), "the worker waits for Kafka")
             send(settings, events(20))
+            kafka.mend()
+            # It was found, and is gone again before the consumer connects.
+            wait_until(held.exists, "the worker has found everything")
+            kafka.cut()
+            held.unlink()
+            wait_until(lambda: bool(lines(worker.log, "Waiting", "which was there a moment ago")), "the worker waits for Kafka again")
             kafka.mend()
             for one in (worker, control):
                 wait_until(functools.partial(has_landed, one.settings, 20), "the first 20 events")
@@ -70,6 +78,7 @@ def test_what_waits_for_s3_is_bounded_lands_once_when_it_is_back_and_else_is_lef
             assert worker.stop(10) == 0
             assert landed_ids(settings)["late-0"] == 0
             s3.mend()
+            del worker.rig["RIG_HOLD"]
             worker.start()
             wait_until(lambda: landed_count(settings) == 125, "the last events, by the next worker")
     found = audit(settings)
