@@ -50,7 +50,8 @@ lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) deploy/local/uv.in -o deploy/local/requirements-uv.txt
+	$(LOCK) deploy/local/cc.in -o deploy/local/requirements-cc.txt
 	$(PY) -m pipeline.stack.lock
 
 $(READY): requirements-dev.txt deploy/local/requirements-uv.txt pyproject.toml deploy/local/setup.sh
-	@PYTHON="$(PYTHON)" sh deploy/local/setup.sh && touch $@
+	@PYTHON="$(PYTHON)" CC="$(if $(filter default,$(origin CC)),,$(CC))" sh deploy/local/setup.sh && touch $@

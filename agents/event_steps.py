@@ -43,7 +43,7 @@ class EventSteps:
         with report.stage("redact"):
             redacted = redact_records(records, rules.redact)
         with report.stage("validate"):
-            validated = validate_batch(connection, redacted, rules.validate)
+            validated = validate_batch(redacted, rules.validate)
         deduplicated = self._deduplicate(validated.parsed, redacted, ranges, report)
         with report.stage("enrich"):
             events = enrich_batch(connection, deduplicated.first, rules.enrich)

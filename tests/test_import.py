@@ -138,7 +138,7 @@ def landed(values: list[bytes], appended_at: list[dt.datetime], tmp_path: Path) 
     }
     records = pa.table([pa.array(columns[field.name], field.type) for field in RECORDS], schema=RECORDS)
     with duckdb.connect() as con:
-        parsed = validate_batch(con, records, ValidateRules(message_bytes_max=1_000_000)).parsed
+        parsed = validate_batch(records, ValidateRules(message_bytes_max=1_000_000)).parsed
         windows = {0: KeyWindow(tmp_path / "dedup", MemoryBudget(1 << 26))}
         rules = DedupRules(window_secs=7 * 86400, keeps_bytes=True)
         return len(deduplicate_batch(con, parsed, records, windows, rules).first)

@@ -222,7 +222,7 @@ def landed_bytes(rules: RedactRules) -> tuple[bytes, pa.Table, pa.Table]:
     """Everything that would be written, without compression or dictionaries that could hide a text."""
     records = redact_records(records_table(seeded_values(), [SECRETS[0].encode()] * len(seeded_values())), rules)
     with duckdb.connect() as con:
-        found = validate_batch(con, records, ValidateRules(1_000_000, keeps_unreadable=not rules.is_on))
+        found = validate_batch(records, ValidateRules(1_000_000, keeps_unreadable=not rules.is_on))
         events = enrich_batch(con, found.parsed, EnrichRules(promoted_attributes=("email",)))
     buffer = io.BytesIO()
     for table in (events, found.dead):

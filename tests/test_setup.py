@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ["requirements.txt", "requirements-dev.txt", "deploy/local/requirements-uv.txt"]
+LOCKS = ["requirements.txt", "requirements-dev.txt", "deploy/local/requirements-uv.txt", "deploy/local/requirements-cc.txt"]
 
 
 @pytest.mark.parametrize("lock", LOCKS)

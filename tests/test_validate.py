@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from agents import validate
 from agents.parsing.exact_json import DEPTH_MAX
 from agents.parsing.fit import MS_MAX, MS_MIN
-from agents.parsing.record_shape import load_shape, load_structure
+from agents.parsing.read_columns import Mask, read_columns
+from agents.parsing.record_shape import Place, Shape, load_shape
 from agents.validate import ValidateRules, validate_batch, validate_strictly
 from schemas.records import DEAD, PARSED, Reason
 from tests.validate_inputs import EVENT, FACETS, build_records, event, with_raw
@@ -19,26 +20,20 @@ from tests.validate_inputs import EVENT, FACETS, build_records, event, with_raw
 RULES = ValidateRules(message_bytes_max=1_000_000)
 
 
-@pytest.fixture(scope="module")
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as connection:
-        yield connection
-
-
-def parse_one(con: duckdb.DuckDBPyConnection, value: bytes | None) -> dict[str, Any]:
+def parse_one(value: bytes | None) -> dict[str, Any]:
     """The parsed row of one value, which must land; both ways must say the same."""
     records = build_records([value])
-    quick, strict = validate_batch(con, records, RULES), validate_strictly(con, records, RULES)
+    quick, strict = validate_batch(records, RULES), validate_strictly(records, RULES)
     assert quick.dead.num_rows == 0, quick.dead["error"].to_pylist()
     assert quick.parsed.equals(strict.parsed)
     (row,) = quick.parsed.to_pylist()
     return dict(row)
 
 
-def bury_one(con: duckdb.DuckDBPyConnection, value: bytes | None, rules: ValidateRules = RULES) -> dict[str, Any]:
+def bury_one(value: bytes | None, rules: ValidateRules = RULES) -> dict[str, Any]:
     """The dead letter of one value; both ways must say the same."""
     records = build_records([value])
-    quick, strict = validate_batch(con, records, rules), validate_strictly(con, records, rules)
+    quick, strict = validate_batch(records, rules), validate_strictly(records, rules)
     assert quick.parsed.num_rows == 0
     assert quick.dead.equals(strict.dead)
     (row,) = quick.dead.to_pylist()
@@ -113,9 +108,9 @@ BAD: dict[str, tuple[bytes | None, Reason, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_message_becomes_a_dead_letter_with_its_reason_and_what_was_found(con: duckdb.DuckDBPyConnection, name: str) -> None:
+def test_bad_message_becomes_a_dead_letter_with_its_reason_and_what_was_found(name: str) -> None:
     value, reason, found = BAD[name]
-    dead = bury_one(con, value)
+    dead = bury_one(value)
     assert dead["reason"] == reason
     assert found in dead["error"]
     assert "expected" in dead["error"]
@@ -123,12 +118,12 @@ def test_bad_message_becomes_a_dead_letter_with_its_reason_and_what_was_found(co
     assert (dead["value"], dead["key"]) == (value, b"shop/ep-0")
 
 
-def test_bad_neighbours_of_every_class_cost_no_event(con: duckdb.DuckDBPyConnection) -> None:
+def test_bad_neighbours_of_every_class_cost_no_event() -> None:
     values: list[bytes | None] = []
     for place, (bad, _, _) in enumerate(BAD.values()):
         values += [event(event_id=f"before-{place}"), bad, event(event_id=f"after-{place}", unknown=place)]
     values.append(event(note="x" * RULES.message_bytes_max))
-    validated = validate_batch(con, build_records(values), RULES)
+    validated = validate_batch(build_records(values), RULES)
     assert validated.parsed["_row"].to_pylist() == [row for row in range(len(values) - 1) if row % 3 != 1]
     assert validated.dead["_offset"].to_pylist() == [row for row in range(len(values)) if row % 3 == 1 or row == len(values) - 1]
     assert validated.dead["reason"].to_pylist() == [reason for _, reason, _ in BAD.values()] + [Reason.TOO_LARGE]
@@ -136,25 +131,25 @@ def test_bad_neighbours_of_every_class_cost_no_event(con: duckdb.DuckDBPyConnect
     assert (validated.parsed.schema, validated.dead.schema) == (PARSED, DEAD)
 
 
-def test_message_at_the_limit_lands_and_one_byte_more_keeps_no_bytes(con: duckdb.DuckDBPyConnection) -> None:
+def test_message_at_the_limit_lands_and_one_byte_more_keeps_no_bytes() -> None:
     value = event()
     records = build_records([value])
     at_limit, beyond = ValidateRules(len(value)), ValidateRules(len(value) - 1)
-    assert validate_batch(con, records, at_limit).parsed.num_rows == 1
-    dead = bury_one(con, value, beyond)
+    assert validate_batch(records, at_limit).parsed.num_rows == 1
+    dead = bury_one(value, beyond)
     assert (dead["reason"], dead["value"], dead["value_bytes"], dead["key"]) == (Reason.TOO_LARGE, None, len(value), b"shop/ep-0")
     assert dead["_payload_hash"] == records["_payload_hash"][0].as_py()
     assert "MESSAGE_BYTES_MAX" in dead["error"]
 
 
-def test_nesting_at_the_limit_lands_whole_in_extra(con: duckdb.DuckDBPyConnection) -> None:
+def test_nesting_at_the_limit_lands_whole_in_extra() -> None:
     deep = b"[" * (DEPTH_MAX - 1) + b"]" * (DEPTH_MAX - 1)
-    assert parse_one(con, with_raw(b'"x":' + deep))["extra"] == '{"x":' + deep.decode() + "}"
+    assert parse_one(with_raw(b'"x":' + deep))["extra"] == '{"x":' + deep.decode() + "}"
     brackets = "[{" * 5000
-    assert json.loads(parse_one(con, event(attributes={"text": brackets}, x=[[]] * 100))["extra"]) == {"x": [[]] * 100}
+    assert json.loads(parse_one(event(attributes={"text": brackets}, x=[[]] * 100))["extra"]) == {"x": [[]] * 100}
 
 
-def test_unreadable_message_keeps_neither_bytes_nor_words_while_redaction_is_on(con: duckdb.DuckDBPyConnection) -> None:
+def test_unreadable_message_keeps_neither_bytes_nor_words_while_redaction_is_on() -> None:
     rules = ValidateRules(RULES.message_bytes_max, keeps_unreadable=False)
     secret = "bob@example.com"
     for value in (
@@ -165,16 +160,16 @@ def test_unreadable_message_keeps_neither_bytes_nor_words_while_redaction_is_on(
         f'["{secret}"]',
         f'{{"email":"{secret}","n":1e999}}',
     ):
-        dead = bury_one(con, value.encode(), rules)
+        dead = bury_one(value.encode(), rules)
         assert (dead["value"], dead["key"], dead["value_bytes"]) == (None, None, len(value))
         assert secret not in str(dead)
-        assert secret in str(bury_one(con, value.encode())["value"])
-    readable = bury_one(con, event(event_type=...), rules)
+        assert secret in str(bury_one(value.encode())["value"])
+    readable = bury_one(event(event_type=...), rules)
     assert (readable["value"], readable["key"]) == (event(event_type=...), b"shop/ep-0")
 
 
-def test_dead_letter_names_what_could_be_read(con: duckdb.DuckDBPyConnection) -> None:
-    dead = bury_one(con, event(event_timestamp="yesterday"))
+def test_dead_letter_names_what_could_be_read() -> None:
+    dead = bury_one(event(event_timestamp="yesterday"))
     assert [dead[name] for name in ("event_id", "event_type", "app_id", "endpoint_id", "event_timestamp")] == [
         "id-1",
         "cart.add",
@@ -182,13 +177,13 @@ def test_dead_letter_names_what_could_be_read(con: duckdb.DuckDBPyConnection) ->
         "ep-1",
         None,
     ]
-    dead = bury_one(con, event(event_type=..., event_id="", application="shop"))
+    dead = bury_one(event(event_type=..., event_id="", application="shop"))
     assert (dead["event_id"], dead["app_id"]) == (None, None)
     assert dead["event_timestamp"].timestamp() == 1767225600
 
 
-def test_every_column_gets_what_was_sent(con: duckdb.DuckDBPyConnection) -> None:
-    row = parse_one(con, event())
+def test_every_column_gets_what_was_sent() -> None:
+    row = parse_one(event())
     row |= {name: None if value is None else round(value.timestamp() * 1000) for name, value in row.items() if hasattr(value, "timestamp")}
     assert row == {
         "_row": 0,
@@ -237,19 +232,19 @@ def test_every_column_gets_what_was_sent(con: duckdb.DuckDBPyConnection) -> None
     }
 
 
-def test_ordinary_events_need_no_strict_reading(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ordinary_events_need_no_strict_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(validate, "read_strictly")
     spaced = json.dumps(EVENT, ensure_ascii=False).encode()
     message = event(device={"platform": {}}, session={}, application={"app_id": "shop", "sdk": {}}, attributes={"note": 'say "hi": ok'})
     bare = event(device=..., session=..., metrics=..., client_context=..., headwater=..., attributes={})
     mail = event(facets=FACETS)
-    assert validate_batch(con, build_records([event(), spaced, message, bare, mail]), RULES).parsed.num_rows == 5
+    assert validate_batch(build_records([event(), spaced, message, bare, mail]), RULES).parsed.num_rows == 5
 
 
-def test_id_is_derived_where_none_was_sent_and_from_the_origin_of_a_replay(con: duckdb.DuckDBPyConnection) -> None:
+def test_id_is_derived_where_none_was_sent_and_from_the_origin_of_a_replay() -> None:
     values = [event(event_id=...), event(event_id=""), event(event_id=None), event(event_id={"a": 1}), event(event_id=7), event()]
     records = build_records([*values, values[0]], origins=[None] * 6 + ["old-topic/1/5"])
-    assert validate_batch(con, records, RULES).parsed["event_id"].to_pylist() == [
+    assert validate_batch(records, RULES).parsed["event_id"].to_pylist() == [
         "topic-id/3/0",
         "topic-id/3/1",
         "topic-id/3/2",
@@ -260,38 +255,37 @@ def test_id_is_derived_where_none_was_sent_and_from_the_origin_of_a_replay(con: 
     ]
 
 
-def test_rows_are_counted_over_the_whole_table_however_it_is_cut(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_counted_over_the_whole_table_however_it_is_cut() -> None:
     values = [event(event_id=f"id-{place}", unknown=place) if place % 2 else b"garbage" for place in range(10)]
     values += [event(event_id=f"id-{place}") for place in range(10, 25)]
-    whole = validate_batch(con, build_records(values), RULES)
-    monkeypatch.setattr(validate, "_ROWS_MAX", 4)
-    pieces = pa.concat_tables([build_records(values).slice(start, 5) for start in range(0, 25, 5)])
-    cut = validate_batch(con, pieces, RULES)
+    whole = validate_batch(build_records(values), RULES)
+    cut = validate_batch(pa.concat_tables([build_records(values).slice(start, 5) for start in range(0, 25, 5)]), RULES)
     assert cut.parsed.combine_chunks().equals(whole.parsed.combine_chunks())
     assert cut.dead.combine_chunks().equals(whole.dead.combine_chunks())
     assert whole.parsed["_row"].to_pylist() == [1, 3, 5, 7, 9, *range(10, 25)]
 
 
-def test_no_records_give_empty_tables(con: duckdb.DuckDBPyConnection) -> None:
-    validated = validate_batch(con, build_records([]), RULES)
+def test_no_records_give_empty_tables() -> None:
+    validated = validate_batch(build_records([]), RULES)
     assert validated.parsed.equals(PARSED.empty_table())
     assert validated.dead.equals(DEAD.empty_table())
 
 
-def test_poll_of_a_million_records_is_sorted_whole(con: duckdb.DuckDBPyConnection) -> None:
+def test_poll_of_a_million_records_is_sorted_whole() -> None:
     small = b'{"event_id":"i","event_type":"t","event_timestamp":1767225600000,"application":{"app_id":"a"}}'
     one = build_records([small, b"garbage"]).slice(0, 1)
     records = one.take(pa.array([0] * 1_000_000, pa.int32()))
-    validated = validate_batch(con, records, RULES)
+    validated = validate_batch(records, RULES)
     assert (validated.parsed.num_rows, validated.dead.num_rows) == (1_000_000, 0)
     assert validated.parsed["_row"][999_999].as_py() == 999_999
 
 
-def test_what_duckdb_alone_cannot_read_is_a_dead_letter_too(con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = load_structure().replace('"event_type"', '"another_type"')
-    monkeypatch.setattr(validate, "load_structure", lambda: other)
-    monkeypatch.setattr(validate, "_PARSE", validate._PARSE.replace("sent.event_type", "sent.another_type"))
-    validated = validate_batch(con, build_records([event()]), RULES)
+def test_what_the_compiled_reader_alone_does_not_take_is_a_dead_letter_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_nothing(values: pa.Array, is_wanted: Mask, is_canonical: bool = False) -> tuple[pa.Table, Mask]:
+        return read_columns(values, np.zeros(len(values), np.bool_), is_canonical)
+
+    monkeypatch.setattr(validate, "read_columns", read_nothing)
+    validated = validate_batch(build_records([event()]), RULES)
     assert validated.parsed.num_rows == 0
     assert validated.dead["error"].to_pylist() == [validate._UNREAD]
 
@@ -352,17 +346,16 @@ KEPT: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]] = 
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_what_does_not_fit_a_column_is_kept_in_extra_at_its_own_path(con: duckdb.DuckDBPyConnection, name: str) -> None:
+def test_what_does_not_fit_a_column_is_kept_in_extra_at_its_own_path(name: str) -> None:
     changes, columns, extra = KEPT[name]
     for value in (event(**changes), json.dumps(EVENT | changes, indent=2).encode()):
-        row = parse_one(con, value)
+        row = parse_one(value)
         assert {column: row[column] for column in columns} == columns
         assert (None if row["extra"] is None else json.loads(row["extra"])) == extra
 
 
-def test_numbers_keep_their_literal_in_extra_and_in_texts(con: duckdb.DuckDBPyConnection) -> None:
+def test_numbers_keep_their_literal_in_extra_and_in_texts() -> None:
     row = parse_one(
-        con,
         with_raw(b'"a":1.50,"b":-0,"c":123456789012345678901234567890,"d":1E+2,"client":{"client_id":1.50,"cognito_id":-0}').replace(
             b'"client":{"client_id":"ep-1","cognito_id":"us-east-1:y"},', b""
         ),
@@ -371,7 +364,7 @@ def test_numbers_keep_their_literal_in_extra_and_in_texts(con: duckdb.DuckDBPyCo
     assert (row["endpoint_id"], row["cognito_id"]) == ("1.50", "0")
 
 
-def test_clock_may_be_a_whole_float_and_reaches_both_ends(con: duckdb.DuckDBPyConnection) -> None:
+def test_clock_may_be_a_whole_float_and_reaches_both_ends() -> None:
     for literal, expected in (
         (b"1.7e12", 1.7e12),
         (b"1700000000000.0", 1.7e12),
@@ -379,16 +372,18 @@ def test_clock_may_be_a_whole_float_and_reaches_both_ends(con: duckdb.DuckDBPyCo
         (b"%d" % MS_MAX, MS_MAX),
         (b"-0", 0),
     ):
-        row = parse_one(con, event().replace(b'"event_timestamp":1767225600000', b'"event_timestamp":' + literal))
+        row = parse_one(event().replace(b'"event_timestamp":1767225600000', b'"event_timestamp":' + literal))
         assert pa.scalar(row["event_timestamp"], pa.timestamp("us", tz="UTC")).value == expected * 1000
 
 
-def test_sql_reads_every_place_of_the_stream_record_and_counts_it() -> None:
-    def places(shape: Any, path: str) -> Iterator[str]:
-        for name, place in shape.items():
-            yield f"{path}.{name}"
-            if isinstance(place, dict):
-                yield from places(place, f"{path}.{name}")
+def test_every_place_of_the_stream_record_has_a_column_of_its_own() -> None:
+    def columns(shape: Shape) -> Iterator[str]:
+        for place in shape.values():
+            if isinstance(place, Place):
+                yield place.column
+            else:
+                yield from columns(place)
 
-    assert [path for path in places(load_shape(), "sent") if path not in validate._PARSE] == []
-    assert json.loads(load_structure())["application"]["sdk"] == {"name": "VARCHAR", "version": "VARCHAR"}
+    found = list(columns(load_shape()))
+    assert len(found) == len(set(found))
+    assert set(found) == {name for name in PARSED.names if not name.startswith("_")} - {"extra"}

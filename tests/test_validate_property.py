@@ -2,25 +2,23 @@
 
 from typing import Any
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents import validate
-from agents.parsing.exact_json import Unreadable, parse_exactly
-from agents.parsing.prescan import scan_values
+from agents.parsing.exact_json import parse_exactly
+from agents.parsing.read_columns import read_columns
 from agents.validate import ValidateRules, validate_batch, validate_strictly
 from tests.validate_inputs import EVENT, FACETS, build_records, render
 from tests.validate_losses import find_lost, read_literally
 
 RULES = ValidateRules(message_bytes_max=1_000_000)
-CON = duckdb.connect()
 
 Members = list[tuple[str, Any]]
 
-# Texts and names that look like what the signature counts.
+# Texts and names that look like structure.
 TEXTS = st.sampled_from(
     [
         "",
@@ -152,7 +150,7 @@ def test_nothing_that_was_sent_is_lost_twenty_thousand_times(values: list[bytes]
 
 def check_same(values: list[bytes]) -> None:
     records = build_records(values)
-    quick, strict = validate_batch(CON, records, RULES), validate_strictly(CON, records, RULES)
+    quick, strict = validate_batch(records, RULES), validate_strictly(records, RULES)
     assert quick.parsed.to_pylist() == strict.parsed.to_pylist()
     assert quick.dead.to_pylist() == strict.dead.to_pylist()
     rows = quick.parsed["_row"].to_pylist() + quick.dead["_offset"].to_pylist()
@@ -160,7 +158,7 @@ def check_same(values: list[bytes]) -> None:
 
 
 def check_kept(values: list[bytes]) -> None:
-    for row in validate_batch(CON, build_records(values), RULES).parsed.to_pylist():
+    for row in validate_batch(build_records(values), RULES).parsed.to_pylist():
         sent = read_literally(values[row["_row"]])
         extra = read_literally(row["extra"] or "{}")
         assert list(find_lost(sent, extra, row, ())) == []
@@ -168,28 +166,13 @@ def check_kept(values: list[bytes]) -> None:
 
 @few
 @given(st.lists(mutations(), min_size=20, max_size=20))
-def test_prescan_passes_nothing_that_is_not_json(values: list[bytes]) -> None:
-    for value, text in zip(values, scan_values(pa.array(values, pa.binary())).to_pylist(), strict=True):
-        reason = reason_of(value)
-        if text is None:
-            assert reason is not None
-        else:
-            assert (text.encode(), reason) in [(value, None), (value, "duplicate_key"), (value, "number_out_of_range"), (value, "too_deep")]
-
-
-def reason_of(value: bytes) -> str | None:
-    """Why the strict reading refuses a value; None when it does not."""
-    try:
+def test_the_compiled_reader_takes_nothing_that_is_not_exact_json(values: list[bytes]) -> None:
+    _, is_read = read_columns(pa.array(values, pa.binary()), np.ones(len(values), np.bool_))
+    for value in [value for value, was_read in zip(values, is_read.tolist(), strict=True) if was_read]:
         parse_exactly(value)
-    except Unreadable as error:
-        return error.reason
-    return None
 
 
-def test_properties_fail_without_extra_and_without_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_lost_is_found() -> None:
     value = render([*as_members(EVENT), ("zzz", "q")]).encode()
-    (row,) = validate_batch(CON, build_records([value]), RULES).parsed.to_pylist()
+    (row,) = validate_batch(build_records([value]), RULES).parsed.to_pylist()
     assert list(find_lost(read_literally(value), {}, row, ())) == ["zzz"]
-    monkeypatch.setattr(validate, "is_proven", lambda found, signature: found["is_provable"].to_numpy())
-    with pytest.raises(AssertionError):
-        check_same([value])

@@ -1,1 +1,1 @@
-"""How a record is read: fast where a signature proves that nothing is lost, strictly where it does not."""
+"""How a record is read: by the compiled reader where it is beyond doubt, strictly where it is not."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from agents.native.library import count_names
 from schemas.records import Reason
 
 DEPTH_MAX = 64
@@ -72,25 +73,16 @@ def parse_exactly(value: bytes) -> object:
     return document
 
 
-def parse_counted(value: bytes, member_count: int) -> object:
-    """Parse one JSON text of which the pre-scan and the signature are known, to the same as `parse_exactly` and twice as fast.
+def parse_counted(value: bytes) -> object:
+    """The same as `parse_exactly` at half the time, but that whole numbers are int.
 
-    `member_count` is never below the number of names in the text (agents/parsing/signature.py). An equal number in the document proves
-    that none was dropped as a double; where it differs, or anything else is in doubt, `parse_exactly` decides. Whole numbers are
-    int here.
+    A quick parser drops a name that stands twice, and the count of names in the text tells (agents/native/record_reader.c); where it
+    differs, or anything else is in doubt, `parse_exactly` decides.
 
     Raises Unreadable.
     """
-    document = _parse_quickly(value, member_count, DEPTH_MAX)
+    document = _parse_quickly(value)
     return parse_exactly(value) if document is None else document
-
-
-def is_counted(value: bytes, member_count: int, level: int) -> bool:
-    """Whether a text that stands `level` levels deep in a message needs no second look.
-
-    Then `member_count` is the number of names in it, none stands twice, and no rule is broken.
-    """
-    return _parse_quickly(value, member_count, DEPTH_MAX - level) is not None
 
 
 def read_number(number: msgspec.Raw | int) -> float:
@@ -109,15 +101,15 @@ def shorten(document: object) -> str:
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}... ({len(text)} characters)"
 
 
-def _parse_quickly(value: bytes, member_count: int, depth_max: int) -> Any:
-    """The document, or None where anything is in doubt (null is, too)."""
-    if value.count(b"{") + value.count(b"[") > depth_max or _LONG_DIGITS in value[::_STRIDE].translate(_DIGITS_ALIKE):
+def _parse_quickly(value: bytes) -> Any:
+    """The document; None where it is no object, or anything is in doubt."""
+    if value.count(b"{") + value.count(b"[") > DEPTH_MAX or _LONG_DIGITS in value[::_STRIDE].translate(_DIGITS_ALIKE):
         return None
     try:
         document = _decode_quickly(value)
     except (msgspec.MsgspecError, UnicodeError):
         return None
-    return document if _count_names(document) == member_count else None
+    return document if type(document) is dict and _count_names(document) == count_names(value) else None
 
 
 def _check_depth(value: bytes) -> None:

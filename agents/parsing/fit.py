@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from agents.parsing.exact_json import Unreadable, read_number, shorten, write_json
-from agents.parsing.record_shape import Kind, Shape, load_shape
+from agents.parsing.record_shape import Kind, Place, Shape, load_shape
 from schemas.records import Reason
 
 # The first and last millisecond of 1900..9999, UTC.
@@ -70,16 +70,16 @@ def _fit_object(sent: dict[str, Any], shape: Shape) -> tuple[dict[str, Any], dic
     extra: dict[str, Any] = {}
     for name, value in sent.items():
         place = shape.get(name)
-        if place is _TEXT and type(value) is str:
-            columns[name] = value
-        elif place is None:
+        if place is None:
             extra[name] = value
         elif value is not None:
-            if type(place) is dict and type(value) is dict:
+            if type(place) is Place:
+                taken, left = _fit_endpoint(value) if name == "endpoint" else _fit_value(value, place.kind)
+            elif type(place) is dict and type(value) is dict:
                 taken, inner = _fit_object(value, place)
                 left = inner or None
             else:
-                taken, left = _fit_endpoint(value) if name == "endpoint" else _fit_value(value, place)
+                taken, left = None, value
             if taken is not None:
                 columns[name] = taken
             if left is not None:
@@ -87,17 +87,17 @@ def _fit_object(sent: dict[str, Any], shape: Shape) -> tuple[dict[str, Any], dic
     return columns, extra
 
 
-def _fit_value(value: Any, place: Kind | Shape) -> tuple[Any, Any]:
+def _fit_value(value: Any, kind: Kind) -> tuple[Any, Any]:
     """(what the column of a place takes, what is left over), each None when there is nothing."""
-    if place is _MILLISECONDS:
-        taken: Any = _read_milliseconds(value)
-    elif place is _TEXT:
-        taken = _read_text(value)
+    if kind is _TEXT:
+        taken: Any = _read_text(value)
+    elif kind is _MILLISECONDS:
+        taken = _read_milliseconds(value)
     elif type(value) is not dict:
         taken = None
-    elif place is _TEXTS:
+    elif kind is _TEXTS:
         return _fit_texts(value)
-    elif place is _NUMBERS:
+    elif kind is _NUMBERS:
         return _fit_numbers(value)
     else:
         taken = value

@@ -2,33 +2,34 @@
 
 import functools
 import json
-from enum import Enum
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from schemas.tables import FOLDER
 
 
-class Kind(Enum):
-    """What belongs at a place that has a column."""
+class Kind(IntEnum):
+    """What belongs at a place that has a column; the numbers are those of agents/native/record_reader.c."""
 
-    TEXT = "text"
-    MILLISECONDS = "milliseconds since 1970"
-    TEXTS = "an object of texts"
-    NUMBERS = "an object of numbers"
-    DOCUMENT = "any object, kept as JSON text"
+    TEXT = 0
+    MILLISECONDS = 1  # since 1970
+    TEXTS = 2  # an object of texts
+    NUMBERS = 3  # an object of numbers
+    DOCUMENT = 4  # any object, kept as JSON text
 
 
-# Numbers are read as JSON text, from which it can still be told that they are numbers: DuckDB takes "12" and true for one too.
-_DUCKDB = {
-    Kind.TEXT: "VARCHAR",
-    Kind.MILLISECONDS: "JSON",
-    Kind.TEXTS: "MAP(VARCHAR, VARCHAR)",
-    Kind.NUMBERS: "JSON",
-    Kind.DOCUMENT: "JSON",
-}
+@dataclass(frozen=True)
+class Place:
+    """A name that has a column of PARSED. `is_required`: no record is an event without it."""
 
-# A name's place: a kind for a column, a shape for an object with columns below it.
-Shape = dict[str, "Kind | Shape"]
+    kind: Kind
+    column: str
+    is_required: bool
+
+
+# A name's place: a column, or a shape for an object with columns below it.
+Shape = dict[str, "Place | Shape"]
 
 _KINDS = {"string": Kind.TEXT, "long": Kind.MILLISECONDS}
 _MAP_KINDS = {"string": Kind.TEXTS, "double": Kind.NUMBERS}
@@ -36,32 +37,24 @@ _MAP_KINDS = {"string": Kind.TEXTS, "double": Kind.NUMBERS}
 
 @functools.cache
 def load_shape() -> Shape:
-    """The shape of schemas/stream_record.avsc."""
+    """The shape of schemas/stream_record.avsc. A field's own property `column` names its column where that has another name."""
     return _shape(json.loads((FOLDER / "stream_record.avsc").read_text()))
-
-
-@functools.cache
-def load_structure() -> str:
-    """The same as the structure text of DuckDB's json_transform."""
-    return json.dumps(_structure(load_shape()))
 
 
 def _shape(record: dict[str, Any]) -> Shape:
     return {field["name"]: _place(field) for field in record["fields"]}
 
 
-def _place(field: dict[str, Any]) -> "Kind | Shape":
+def _place(field: dict[str, Any]) -> Place | Shape:
     declared = field["type"]
+    is_required = not isinstance(declared, list)
     if isinstance(declared, list):
         (declared,) = [part for part in declared if part != "null"]
+    column = field.get("column", field["name"])
     if field.get("json"):
-        return Kind.DOCUMENT
+        return Place(Kind.DOCUMENT, column, is_required)
     if isinstance(declared, str):
-        return _KINDS[declared]
+        return Place(_KINDS[declared], column, is_required)
     if declared["type"] == "map":
-        return _MAP_KINDS[declared["values"]]
+        return Place(_MAP_KINDS[declared["values"]], column, is_required)
     return _shape(declared)
-
-
-def _structure(shape: Shape) -> dict[str, Any]:
-    return {name: _structure(place) if isinstance(place, dict) else _DUCKDB[place] for name, place in shape.items()}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agents.parsing.exact_json import Unreadable, parse_counted, parse_exactly, write_json
+from agents.parsing.exact_json import Unreadable, parse_counted, write_json
 from agents.parsing.fit import Unfit, fit_record
 from agents.parsing.verdict import Verdict
 
@@ -18,16 +18,15 @@ class StrictReading:
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-def read_strictly(values: Iterable[tuple[int, bytes | None, int | None]], quotes_unreadable: bool) -> StrictReading:
-    """Read values, each with its row and its number of members where the signature told one.
+def read_strictly(values: Iterable[tuple[int, bytes | None]], quotes_unreadable: bool) -> StrictReading:
+    """Read values, each with its row.
 
     `quotes_unreadable` is False while redaction is on: then the error of a value that cannot be read quotes nothing of it.
     """
     reading = StrictReading()
-    for row, value, member_count in values:
+    for row, value in values:
         try:
-            document = parse_counted(value or b"", member_count) if member_count is not None else parse_exactly(value or b"")
-            fitted = fit_record(document)
+            fitted = fit_record(parse_counted(value or b""))
         except Unreadable as error:
             said = error.error if quotes_unreadable else error.bare_error
             reading.verdicts.append(Verdict(row, error.reason, said, is_readable=False))

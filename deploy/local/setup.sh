@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv: Python 3.11 or newer, uv pinned by hash, the locked libraries, this checkout. `make setup` calls it when a lock has changed.
+# Makes .venv: Python 3.11 or newer, uv pinned by hash, the locked libraries, the compiled record reader, this checkout. `make setup` calls it when a lock has changed.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -39,5 +39,13 @@ done
 echo "Installing what requirements-dev.txt locks into .venv" >&2
 .venv/bin/uv pip sync $options --require-hashes requirements-dev.txt ||
     fail "the libraries could not be installed; see what uv says above: a package registry that it reaches is expected, and the locked files on it."
+# The record reader is C: compiled by what the machine has, or else by a compiler that comes as a Python package.
+if [ -z "${CC:-}" ] && ! command -v cc >/dev/null && ! command -v gcc >/dev/null && ! command -v clang >/dev/null; then
+    echo "No C compiler here: installing the one that deploy/local/requirements-cc.txt locks" >&2
+    .venv/bin/uv pip install $options --require-hashes -r deploy/local/requirements-cc.txt ||
+        fail "no C compiler was found (CC, cc, gcc, clang), and the locked one could not be installed; see what uv says above."
+fi
+# CC may be several words.
+.venv/bin/python -m agents.native.build ${CC:-} || fail "the record reader could not be compiled; see what it says above. Name another compiler: make setup CC=clang"
 # The checkout itself: as it stands, built with what is locked, nothing fetched.
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
