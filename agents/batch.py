@@ -1,16 +1,78 @@
 """A batch: the records of one poll of a partition, a contiguous range of offsets; and batches as one Arrow table."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from agents.native.library import address_of, load_library
 from schemas.records import RECORDS
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
 
 # Header of a replayed dead letter: topic id/partition/offset of the record that it came from.
 ORIGIN_HEADER = "headwater-origin"
+
+
+@dataclass(slots=True)
+class Pieces:
+    """Where the keys, or the values, of some records lie in their chunk's bytes; size -1 is null."""
+
+    starts: I32
+    sizes: I32
+
+    @property
+    def size_bytes(self) -> int:
+        return int(np.maximum(self.sizes, 0).sum())
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The records of one Kafka record batch, of offsets [start, end), some of which may be holes; times in ms since 1970.
+
+    There is no object for a record: `data` is the batch's bytes, unpacked, and `keys` and `values` say what lies where.
+    """
+
+    start: int
+    end: int
+    data: bytes
+    offsets: I64
+    appended_ms: I64
+    keys: Pieces
+    values: Pieces
+    origins: Mapping[int, str] = field(default_factory=dict)
+    """Origin header by place; few records have one."""
+
+
+def build_chunk(
+    start: int,
+    end: int,
+    values: Sequence[bytes | None],
+    keys: Sequence[bytes | None],
+    offsets: Sequence[int],
+    appended_ms: Sequence[int],
+    origins: Mapping[int, str] | None = None,
+) -> Chunk:
+    """A chunk of records that somebody has taken apart already."""
+    pieces = [piece or b"" for pair in zip(keys, values, strict=True) for piece in pair]
+    sizes = np.array([-1 if piece is None else len(piece) for pair in zip(keys, values, strict=True) for piece in pair], np.int32)
+    ends = np.cumsum(np.maximum(sizes, 0), dtype=np.int32)
+    starts = ends - np.maximum(sizes, 0)
+    return Chunk(
+        start,
+        end,
+        b"".join(pieces),
+        np.array(offsets, np.int64),
+        np.array(appended_ms, np.int64),
+        Pieces(starts[::2].copy(), sizes[::2].copy()),
+        Pieces(starts[1::2].copy(), sizes[1::2].copy()),
+        origins or {},
+    )
 
 
 @dataclass(slots=True)
@@ -25,40 +87,67 @@ class Batch:
     generation: int
     start: int
     end: int
-    values: list[bytes | None] = field(default_factory=list)
-    keys: list[bytes | None] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    appended_ms: list[int] = field(default_factory=list)
-    origins: dict[int, str] = field(default_factory=dict)
-    """Origin header by place in `values`; few records have one."""
-    value_bytes: int = 0
+    chunks: Sequence[Chunk] = ()
+    record_count: int = field(init=False)
+    value_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.record_count = sum(len(chunk.offsets) for chunk in self.chunks)
+        self.value_bytes = sum(chunk.values.size_bytes for chunk in self.chunks)
 
 
 def build_records(batches: Sequence[Batch], topic_ids: Sequence[str]) -> pa.Table:
     """RECORDS of some batches, in the order given; `topic_ids` has the id of each batch's topic."""
-    if not batches:
+    filled = [(batch, topic_id) for batch, topic_id in zip(batches, topic_ids, strict=True) if batch.record_count]
+    if not filled:
         return RECORDS.empty_table()
-    return pa.concat_tables([_build_one(batch, topic_id) for batch, topic_id in zip(batches, topic_ids, strict=True)]).combine_chunks()
-
-
-def _build_one(batch: Batch, topic_id: str) -> pa.Table:
-    count = len(batch.values)
-    values = pa.array(batch.values, pa.binary())
-    digest = xxhash.xxh3_64_intdigest
-    hashes = np.fromiter((digest(value or b"") for value in batch.values), np.uint64, count).view(np.int64)
-    lengths = np.diff(np.frombuffer(values.buffers()[1], np.int32, count + 1)) if count else np.empty(0, np.int32)
-    origins = pa.nulls(count, pa.string())
-    if batch.origins:
-        origins = pa.array([batch.origins.get(place) for place in range(count)], pa.string())
+    chunks = [chunk for batch, _ in filled for chunk in batch.chunks if len(chunk.offsets)]
+    counts = [batch.record_count for batch, _ in filled]
+    values = _gather(chunks, [chunk.values for chunk in chunks])
     columns = {
         "value": values,
-        "value_bytes": pa.array(lengths.astype(np.int64)),
-        "key": pa.array(batch.keys, pa.binary()),
-        "origin": origins,
-        "_topic_id": pa.repeat(pa.scalar(topic_id), count),
-        "_partition": pa.array(np.full(count, batch.partition, np.int32)),
-        "_offset": pa.array(np.asarray(batch.offsets, np.int64)),
-        "_appended_at": pa.array(np.asarray(batch.appended_ms, np.int64) * 1000).cast(pa.timestamp("us", tz="UTC")),
-        "_payload_hash": pa.array(hashes),
+        "value_bytes": pa.array(np.maximum(np.concatenate([chunk.values.sizes for chunk in chunks]), 0).astype(np.int64)),
+        "key": _gather(chunks, [chunk.keys for chunk in chunks]),
+        "origin": _origins(chunks),
+        "_topic_id": pa.DictionaryArray.from_arrays(
+            pa.array(np.repeat(np.arange(len(filled), dtype=np.int32), counts)), pa.array([topic_id for _, topic_id in filled], pa.string())
+        ).cast(pa.string()),
+        "_partition": pa.array(np.repeat(np.array([batch.partition for batch, _ in filled], np.int32), counts)),
+        "_offset": pa.array(np.concatenate([chunk.offsets for chunk in chunks])),
+        "_appended_at": pa.array(np.concatenate([chunk.appended_ms for chunk in chunks]) * 1000).cast(pa.timestamp("us", tz="UTC")),
+        "_payload_hash": pa.array(_hash(values)),
     }
     return pa.Table.from_arrays([columns[name] for name in RECORDS.names], schema=RECORDS)
+
+
+def _gather(chunks: Sequence[Chunk], pieces: Sequence[Pieces]) -> pa.Array:
+    """The pieces of all chunks as one array of bytes: each is copied once."""
+    sizes = np.concatenate([piece.sizes for piece in pieces])
+    ends = np.zeros(len(sizes) + 1, np.int32)
+    buffer = pa.allocate_buffer(int(np.maximum(sizes, 0).sum(dtype=np.int64)))
+    gather, place, end = load_library().headwater_gather, 0, 0
+    for chunk, piece in zip(chunks, pieces, strict=True):
+        end = gather(
+            *(chunk.data, address_of(piece.starts), address_of(piece.sizes), len(piece.sizes)),
+            *(buffer.address, address_of(ends[place + 1 :]), end),
+        )
+        place += len(piece.sizes)
+    is_null = sizes < 0
+    validity = pa.py_buffer(np.packbits(~is_null, bitorder="little")) if is_null.any() else None
+    return pa.Array.from_buffers(pa.binary(), len(sizes), [validity, pa.py_buffer(ends), buffer])
+
+
+def _hash(values: pa.Array) -> I64:
+    """xxh3-64 of each value, of no bytes where there is none."""
+    _, ends_buffer, data = values.buffers()
+    ends = np.frombuffer(ends_buffer, np.int32).tolist()
+    view, digest = memoryview(data), xxhash.xxh3_64_intdigest
+    hashes = [digest(view[start:end]) for start, end in itertools.pairwise(ends)]
+    return np.array(hashes, np.uint64).view(np.int64)
+
+
+def _origins(chunks: Sequence[Chunk]) -> pa.Array:
+    count = sum(len(chunk.offsets) for chunk in chunks)
+    if not any(chunk.origins for chunk in chunks):
+        return pa.nulls(count, pa.string())
+    return pa.array([chunk.origins.get(place) for chunk in chunks for place in range(len(chunk.offsets))], pa.string())

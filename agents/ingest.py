@@ -92,10 +92,10 @@ def _ranges(ordered: Sequence[Batch], topic_id: str) -> list[Range]:
     for batch in ordered:
         before = ranges.get(batch.partition)
         if before is None:
-            ranges[batch.partition] = Range(Position(topic_id, batch.partition), batch.start, batch.end, len(batch.values))
+            ranges[batch.partition] = Range(Position(topic_id, batch.partition), batch.start, batch.end, batch.record_count)
         else:
             assert before.end == batch.start, f"batches of partition {batch.partition} are not contiguous: {before.end} then {batch.start}"
-            ranges[batch.partition] = dataclasses.replace(before, end=batch.end, record_count=before.record_count + len(batch.values))
+            ranges[batch.partition] = dataclasses.replace(before, end=batch.end, record_count=before.record_count + batch.record_count)
     return list(ranges.values())
 
 

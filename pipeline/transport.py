@@ -7,15 +7,11 @@ asks `seek_to_committed` after every rebalance where to start, and this one asks
 
 import asyncio
 import logging
-import re
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol, cast
 
-import aiokafka.consumer.fetcher
 import aiokafka.structs
 import faust
-from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TPset
@@ -29,14 +25,13 @@ from faust.transport.drivers.aiokafka import (
 )
 from faust.types import TP, AppT
 
-from agents.batch import ORIGIN_HEADER, Batch
+from agents.batch import Batch, Chunk
+from pipeline import record_batches
+from pipeline.record_batches import LOG_APPEND_TIME
 
 # Faust logs its services under the module that defines them; what we say has a name of its own.
 log = logging.getLogger("headwater.transport")
 
-LOG_APPEND_TIME = 1
-# topic id/partition/offset; anything else under that name is somebody else's header.
-_ORIGIN = re.compile(rb"[A-Za-z0-9_-]{22}/\d{1,10}/\d{1,19}")
 FETCH_BYTES_MAX = 16_000_000
 PARTITION_FETCH_BYTES_MAX = 4_000_000
 
@@ -56,66 +51,6 @@ class Positions(Protocol):
 
     def is_reset_wanted(self) -> bool:
         """True when positions must be set anew: a partition was fenced, records were skipped, the topic changed."""
-
-
-class Chunk:
-    """What one Kafka record batch holds: offsets [start, end), some of which may be holes."""
-
-    __slots__ = ("appended_ms", "end", "headers", "keys", "offsets", "start", "values")
-
-    def __init__(self, start: int, end: int) -> None:
-        self.start, self.end = start, end
-        self.values: list[bytes | None] = []
-        self.keys: list[bytes | None] = []
-        self.offsets: list[int] = []
-        self.appended_ms: list[int] = []
-        self.headers: dict[int, Any] = {}
-
-
-class ChunkedPartitionRecords(PartitionRecords):  # type: ignore[misc]
-    """aiokafka's reader of a fetched partition, yielding a Chunk for each record batch in place of an object for each record.
-
-    The position (`next_fetch_offset`) moves as there: also over control batches, aborted transactions and compacted ends.
-    """
-
-    next_fetch_offset: int
-
-    def _unpack_records(self) -> Iterator[Chunk]:
-        while self._records.has_next():
-            record_batch = self._records.next_batch()
-            if self._check_crcs and not record_batch.validate_crc():
-                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            start = self.next_fetch_offset
-            chunk = Chunk(start, max(record_batch.next_offset, start))
-            if not self._is_skipped(record_batch):
-                _fill(chunk, record_batch)
-            self.next_fetch_offset = chunk.end
-            yield chunk
-
-    def _is_skipped(self, record_batch: Any) -> bool:
-        """Control batches always; batches of aborted transactions when only committed ones are read."""
-        if self._isolation_level == READ_COMMITTED and record_batch.producer_id is not None:
-            self._consume_aborted_up_to(record_batch.base_offset)
-            if record_batch.is_control_batch and self._contains_abort_marker(record_batch):
-                self._aborted_producers.discard(record_batch.producer_id)
-            if record_batch.is_transactional and record_batch.producer_id in self._aborted_producers:
-                return True
-        return bool(record_batch.is_control_batch)
-
-
-def _fill(chunk: Chunk, record_batch: Any) -> None:
-    start = chunk.start
-    records = [record for record in record_batch if record.offset >= start]
-    chunk.offsets = [record.offset for record in records]
-    chunk.values = [record.value for record in records]
-    chunk.keys = [record.key for record in records]
-    chunk.headers = {place: record.headers for place, record in enumerate(records) if record.headers}
-    if record_batch.timestamp_type == LOG_APPEND_TIME:
-        chunk.appended_ms = [record_batch.max_timestamp] * len(records)
-    else:
-        # A foreign topic: its producers' clocks may be ahead, and append time may not be.
-        now_ms = int(time.time() * 1000)
-        chunk.appended_ms = [min(record.timestamp, now_ms) if record.timestamp > 0 else now_ms for record in records]
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
@@ -267,8 +202,7 @@ class BatchTransport(Transport):
     def __init__(self, url: Any, app: faust.App, positions: Positions) -> None:
         super().__init__(url, app)
         self.positions = positions
-        # The fetcher looks this class up by its module's name; there is no other place to say it.
-        aiokafka.consumer.fetcher.PartitionRecords = ChunkedPartitionRecords
+        record_batches.install()
 
 
 class BatchSchema(faust.Schema[Any, Any]):
@@ -283,18 +217,8 @@ class BatchSchema(faust.Schema[Any, Any]):
 
 def _as_record(tp: Any, chunks: list[Chunk], generation: int) -> aiokafka.structs.ConsumerRecord:
     """The chunks of one poll as one Kafka record, whose value is a Batch and whose offset is its last."""
-    batch = Batch(tp.topic, tp.partition, generation, chunks[0].start, chunks[-1].end)
-    for chunk in chunks:
-        for place, headers in chunk.headers.items():
-            for name, value in headers:
-                if name == ORIGIN_HEADER and value is not None and _ORIGIN.fullmatch(value):
-                    batch.origins[len(batch.values) + place] = value.decode()
-        batch.values += chunk.values
-        batch.keys += chunk.keys
-        batch.offsets += chunk.offsets
-        batch.appended_ms += chunk.appended_ms
-    batch.value_bytes = sum(map(len, filter(None, batch.values)))
-    timestamp = batch.appended_ms[-1] if batch.appended_ms else 0
+    batch = Batch(tp.topic, tp.partition, generation, chunks[0].start, chunks[-1].end, chunks)
+    timestamp = next((int(chunk.appended_ms[-1]) for chunk in reversed(chunks) if len(chunk.appended_ms)), 0)
     return aiokafka.structs.ConsumerRecord(
         topic=tp.topic,
         partition=tp.partition,

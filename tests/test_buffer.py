@@ -3,14 +3,14 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.batch import Batch
+from agents.batch import Batch, build_chunk
 from agents.buffer import Buffer, Offer
 
 TOPIC = "raw-events"
 
 
 def batch(start: int, end: int, generation: int = 1, partition: int = 0, value_bytes: int = 10) -> Batch:
-    return Batch(TOPIC, partition, generation, start, end, value_bytes=value_bytes)
+    return Batch(TOPIC, partition, generation, start, end, [build_chunk(start, end, [b"x" * value_bytes], [None], [start], [0])])
 
 
 def buffer_from(offset: int, generation: int = 1) -> Buffer:
