@@ -82,8 +82,15 @@ class Settings(BaseSettings):
     worker_session_secs: float = _setting(10, "silence after which Kafka gives a worker's partitions to others", "10", ge=6, le=1800)
     metrics_port: int = _setting(0, "port of /metrics; 0: 9464 and the port offset", "9464", ge=0, le=65535)
     flush_secs_max: float = _setting(1.0, "age at which buffered records are written to the lake", "1.0", gt=0, le=600)
+    commit_secs_min: float = _setting(
+        0.1,
+        "time between two commits to a table of all workers together: each leaves its number of workers times this between flushes",
+        "0.1",
+        ge=0,
+        le=60,
+    )
     flush_bytes_max: int = _setting(16_000_000, "bytes of buffered records at which they are written at once", "16000000", ge=1000)
-    inflight_bytes_max: int = _setting(48_000_000, "bytes of buffered records at which consuming pauses", "48000000", ge=1000)
+    inflight_bytes_max: int = _setting(24_000_000, "bytes of buffered records at which consuming pauses", "24000000", ge=1000)
     upload_secs_max: float = _setting(600, "age at which an uploaded file is read again instead of being committed", "600", gt=0, le=604800)
     start_offset: Literal["earliest", "latest"] = _setting("earliest", "where a topic begins that the lake has never seen", "earliest")
     gap_policy: Literal["stop", "continue"] = _setting(

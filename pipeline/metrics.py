@@ -71,6 +71,9 @@ class WorkerMetrics:
         )
         self.bytes_held = Gauge("headwater_inflight_bytes", "Bytes consumed and not landed yet.", ["topic"], registry=registry)
         self.partitions = Gauge("headwater_partitions_assigned", "Partitions that this worker owns.", ["topic"], registry=registry)
+        self.committers = Gauge(
+            "headwater_committers", "Workers that commit to the lake, as this one judges by its share of the partitions.", registry=registry
+        )
         self.dedup_window = Gauge(
             "headwater_dedup_window_seconds",
             "How far back the dedup windows of this worker reach; the shortest.",

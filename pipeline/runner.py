@@ -17,6 +17,7 @@ from agents.batch import Batch
 from agents.buffer import Offer
 from agents.flush_report import FlushReport
 from pipeline.config import Settings
+from pipeline.flush_pace import FlushPace, count_committers
 from pipeline.lake_thread import GivenUpError, LakeThread, StaleBoundsError
 from pipeline.metrics import WorkerMetrics
 from pipeline.takeover import Stream, TakeOver
@@ -48,6 +49,7 @@ class Runner:
             metrics.declare(topic)
         self._commit_offsets, self._run_step = commit_offsets, run_step
         self._takeover = TakeOver(settings, metrics, topic_ids, run_step, self.thread.stop)
+        self._pace = FlushPace(settings.flush_secs_max, settings.commit_secs_min)
         self._flush_lock = asyncio.Lock()
         self._is_reset_wanted = threading.Event()
         self._is_leaving = threading.Event()
@@ -119,9 +121,11 @@ class Runner:
     async def _wait_until_due(self) -> None:
         await self._has_news.wait()
         self._has_news.clear()
-        due = time.monotonic() + self._settings.flush_secs_max
-        while (left := due - time.monotonic()) > 0 and not self._is_leaving.is_set():
-            if any(stream.buffer.bytes_waiting >= self._settings.flush_bytes_max for stream in self._streams.values()):
+        waiting_since = time.monotonic()
+        while not self._is_leaving.is_set():
+            is_full = any(stream.buffer.bytes_waiting >= self._settings.flush_bytes_max for stream in self._streams.values())
+            left = self._pace.due_at(waiting_since, is_full) - time.monotonic()
+            if left <= 0:
                 break
             try:
                 async with asyncio.timeout(left):
@@ -129,6 +133,7 @@ class Runner:
                     self._has_news.clear()
             except TimeoutError:
                 break
+        self._pace.begin(time.monotonic())
         # What is left after this flush is due again.
         self._has_news.set()
 
@@ -176,7 +181,13 @@ class Runner:
             taken = self.thread.retry(attempt, is_current)
             stream.buffer.reset({(stream.topic, partition): offset for partition, offset in taken.items()}, self.generation)
             starts |= {partitions[partition]: offset for partition, offset in taken.items()}
+        self._note_committers()
         return starts
+
+    def _note_committers(self) -> None:
+        known = [(stream, stream.state) for stream in self._streams.values() if stream.state is not None]
+        self._pace.committers = count_committers((state.partition_count, len(stream.ingest.landing.owned)) for stream, state in known)
+        self._metrics.committers.set(self._pace.committers)
 
     def _flush(self, stream: Stream, batches: Sequence[Batch]) -> dict[TP, int]:
         """Land batches, trying again until it is done; returns the offsets that Kafka may show as committed."""

@@ -32,8 +32,8 @@ from pipeline.record_batches import LOG_APPEND_TIME
 # Faust logs its services under the module that defines them; what we say has a name of its own.
 log = logging.getLogger("headwater.transport")
 
-FETCH_BYTES_MAX = 16_000_000
-PARTITION_FETCH_BYTES_MAX = 4_000_000
+FETCH_BYTES_MAX = 4_000_000
+PARTITION_FETCH_BYTES_MAX = 1_000_000
 
 
 class Positions(Protocol):

@@ -94,7 +94,7 @@ def build_app(settings: Settings) -> WorkerApp:
         # How soon partitions that were added are seen, and a topic that was made anew.
         consumer_metadata_max_age_ms=5_000,
         # Batches, not events: bytes are bounded by the runner.
-        stream_buffer_maxsize=8,
+        stream_buffer_maxsize=2,
         stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
