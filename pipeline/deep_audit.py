@@ -27,10 +27,10 @@ from pipeline.topology import LANDING_STREAMS, topic_name
 from schemas.errors import UnavailableError
 from schemas.tables import load_table
 from sinks.lake import LakeTable
+from sinks.reread import read_again
 
 WINDOW_RECORDS = 500_000
 NAMED_MAX = 20
-ATTEMPTS = 3
 
 I64 = npt.NDArray[np.int64]
 
@@ -98,34 +98,28 @@ class _Rows:
 
     def __init__(self, events: LakeTable, dead_letters: LakeTable) -> None:
         self.events, self.dead_letters = events, dead_letters
-        self._datasets: list[ds.Dataset] = []
 
     def refresh(self) -> list[Landed]:
-        """Look at the tables anew; what has landed by now."""
+        """Look at both tables; what has landed by now."""
         # This table first: a dead letter is committed before the events beside it.
         self.events.refresh()
         landed = read_landed(self.events.name, self.events.transactions())
         self.dead_letters.refresh()
-        self._datasets = [self.events.dataset(), self.dead_letters.dataset()]
         return landed
 
     def hashes(self, position: Position, start: int, end: int) -> tuple[I64, I64]:
         """Offsets of [start, end) that have rows, in order, and the payload hash of each row."""
         is_wanted = (ds.field("_topic_id") == position.topic_id) & (ds.field("_partition") == position.partition)
         is_wanted &= (ds.field("_offset") >= start) & (ds.field("_offset") < end)
-        for attempt in range(ATTEMPTS):
-            try:
-                columns = ["_offset", "_payload_hash"]
-                found = pa.concat_tables([dataset.to_table(columns=columns, filter=is_wanted) for dataset in self._datasets])
-                break
-            except FileNotFoundError:
-                # Compaction put other files in their place, and vacuum took these away.
-                if attempt == ATTEMPTS - 1:
-                    raise
-                self.refresh()
+        columns = ["_offset", "_payload_hash"]
+        found = pa.concat_tables([_read_rows(table, columns, is_wanted) for table in (self.events, self.dead_letters)])
         offsets, hashes = found["_offset"].to_numpy(), found["_payload_hash"].to_numpy()
         order = np.argsort(offsets, kind="stable")
         return offsets[order], hashes[order]
+
+
+def _read_rows(table: LakeTable, columns: list[str], is_wanted: ds.Expression) -> pa.Table:
+    return read_again(table, lambda: table.dataset().to_table(columns=columns, filter=is_wanted))
 
 
 def _audit_partition(reader: TopicReader, one: Landed, rows: _Rows, audit: DeepAudit, on_progress: Callable[[int], None]) -> DeepAudit:

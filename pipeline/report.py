@@ -1,5 +1,6 @@
 """What commands print: a table or a few named figures for people, the same as JSON for programs."""
 
+import base64
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+# What would steer a terminal: C0, DEL, C1.
+_ESCAPED = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
 
 
 def print_json(value: Any) -> None:
@@ -47,6 +51,17 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
     return str(value)
+
+
+def as_shown_text(value: Any) -> Any:
+    """Bytes and text as text that a terminal only shows: what would steer it is escaped. Anything else as it is."""
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+    return text.translate(_ESCAPED) if isinstance(text, str) else text
+
+
+def as_base64(value: Any) -> Any:
+    """Bytes in base64, for JSON; anything else as it is."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _as_text(value: Any) -> str:

@@ -76,10 +76,19 @@ def _map_items(value: Any) -> Any:
 
 @contextmanager
 def memory_lake(
-    settings: Settings, events: Sequence[Row] = (), dead_letters: Sequence[Row] = (), file: Path | None = None
+    settings: Settings,
+    events: Sequence[Row] = (),
+    dead_letters: Sequence[Row] = (),
+    dead_letter_replays: Sequence[Row] = (),
+    file: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """All views over these rows, in a DuckDB in which nothing is locked; with `file`, kept there."""
-    given = {"events": events, "dead_letters": dead_letters, "imports": ()}
+    given: dict[str, Sequence[Row]] = {
+        "events": events,
+        "dead_letters": dead_letters,
+        "imports": (),
+        "dead_letter_replays": dead_letter_replays,
+    }
     with duckdb.connect(file or ":memory:") as con:
         con.execute("set TimeZone = 'UTC'")
         con.execute(f"create schema {LAKE}")

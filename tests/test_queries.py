@@ -270,3 +270,26 @@ class TestChecks:
 def _sql_of(name: str) -> str:
     (view,) = [view for view in all_views() if view.name == name]
     return f"({view.sql})"
+
+
+def test_a_replayed_dead_letter_is_begun_sent_landed_or_dead_again() -> None:
+    def steps(offset: int, sent_offset: int | None) -> list[Row]:
+        row = {"replay_id": "r", "chunk_id": "c", "origin_topic_id": "topic", "origin_partition": 0, "origin_offset": offset}
+        row |= {"topic": "raw-events", "sent_topic_id": "topic", "reason": "not_json", "payload_hash_before": 1, "payload_hash_after": 2}
+        begun = row | {"step": "begun", "key": b"k", "value": b"v", "end_offsets": {"0": 90}, "replayed_at": at(0)}
+        sent = row | {"step": "sent", "sent_partition": 0, "sent_offset": sent_offset, "replayed_at": at(1)}
+        return [begun] if sent_offset is None else [begun, sent]
+
+    replays = [*steps(1, None), *steps(2, 102), *steps(3, 103), *steps(4, 104)]
+    events = [event(event_id="mended", _offset=103), event(_offset=104, _partition=1), event(_offset=102, _topic_id="other")]
+    letters = [dead_letter(_offset=104, origin="topic/0/4", event_id="e4", reason="wrong_type")]
+    with memory_lake(load_settings(), events, letters, replays) as con:
+        found = con.execute(
+            "select origin_offset, state, event_id, reason_again, sent_at from core.dead_letter_replays order by all"
+        ).fetchall()
+    assert found == [
+        (1, "begun", None, None, None),
+        (2, "sent", None, None, at(1)),
+        (3, "landed", "mended", None, at(1)),
+        (4, "dead again", "e4", "wrong_type", at(1)),
+    ]

@@ -124,7 +124,7 @@ def test_empty_lake_gives_empty_views_with_the_schemas_types() -> None:
     with open_empty_reader(load_settings(promoted_attributes=("Plan",))) as reader:
         for view in reader.views:
             assert reader.rows(f"select * from {view.name}") == []
-        for name in ("events", "dead_letters", "imports"):
+        for name in ("events", "dead_letters", "dead_letter_replays", "imports"):
             columns = {column: kind.lower() for column, kind in reader.columns(f"staging.{name}")}
             expected = {column.name: column.duckdb for column in load_table(name).columns}
             assert columns == expected | ({"attribute_plan": "varchar"} if name == "events" else {})

@@ -1,25 +1,25 @@
-"""`headwater dead-letters`: what did not become an event, and why."""
+"""`headwater dead-letters`: what did not become an event, and why; commands/replay.py sends it again."""
 
-import base64
 from typing import Any
 
 import duckdb
 import pyarrow.dataset as ds
 import typer
 
+from pipeline.commands.replay import replay
 from pipeline.config import load_settings
-from pipeline.report import print_figures, print_json, print_rows
+from pipeline.replay.selection import parse_position
+from pipeline.report import as_base64, as_shown_text, print_figures, print_json, print_rows
 from pipeline.stores import build_store
 from schemas.errors import UsageError
 from schemas.records import Reason
 from schemas.tables import load_table
 from sinks.lake import LakeTable
 
-app = typer.Typer(no_args_is_help=True, help="List or show what did not become an event, and why.")
+app = typer.Typer(no_args_is_help=True, help="List, show or replay what did not become an event.")
 
 _LIST_COLUMNS = ("appended_at", "reason", "error", "value", "value_bytes", "event_id", "position")
 _VALUE_SHOWN_MAX = 60
-_ESCAPED = {code: chr(code).encode("unicode_escape").decode() for code in (*range(32), *range(127, 160))}
 
 
 @app.command("list")
@@ -55,19 +55,20 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="Print JSON: every column, bytes in base64."),
 ) -> None:
     """Show one dead letter whole."""
-    topic, _, rest = position.rpartition("/")[0].rpartition("/")[0], "", position.split("/")[-2:]
-    if len(rest) != 2 or not topic or not all(part.isdecimal() for part in rest):
-        raise UsageError(f"Argument POSITION is '{position}'; expected topic/partition/offset, for example raw-events/0/41.")
-    is_wanted = (ds.field("topic") == topic) & (ds.field("_partition") == int(rest[0])) & (ds.field("_offset") == int(rest[1]))
+    topic, partition, offset = parse_position(position)
+    is_wanted = (ds.field("topic") == topic) & (ds.field("_partition") == partition) & (ds.field("_offset") == offset)
     rows = _dataset(is_wanted).to_table().to_pylist()
     if not rows:
         raise UsageError(f"No dead letter lies at '{position}'; 'headwater dead-letters list' shows those that there are.")
     for row in rows:
         if as_json:
-            print_json({name: _as_base64(value) for name, value in row.items()})
+            print_json({name: as_base64(value) for name, value in row.items()})
         else:
             # Numbers as they are, to be copied.
-            print_figures({name: str(value) if isinstance(value, int) else _as_text(value) for name, value in row.items()})
+            print_figures({name: str(value) if isinstance(value, int) else as_shown_text(value) for name, value in row.items()})
+
+
+app.command()(replay)
 
 
 def _dataset(is_wanted: Any) -> Any:
@@ -80,21 +81,11 @@ def _dataset(is_wanted: Any) -> Any:
 
 def _print(columns: Any, rows: list[tuple[Any, ...]], as_json: bool) -> None:
     if as_json:
-        print_json([dict(zip(columns, map(_as_base64, row), strict=True)) for row in rows])
+        print_json([dict(zip(columns, map(as_base64, row), strict=True)) for row in rows])
     else:
         print_rows(columns, [[_shorten(value) for value in row] for row in rows])
 
 
 def _shorten(value: Any) -> Any:
-    text = _as_text(value)
+    text = as_shown_text(value)
     return text if not isinstance(text, str) or len(text) <= _VALUE_SHOWN_MAX else text[: _VALUE_SHOWN_MAX - 1] + "…"
-
-
-def _as_text(value: Any) -> Any:
-    """Text that a terminal only shows: what would steer it (C0, DEL, C1) is escaped."""
-    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-    return text.translate(_ESCAPED) if isinstance(text, str) else text
-
-
-def _as_base64(value: Any) -> Any:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value

@@ -1,0 +1,1 @@
+"""Dead letters sent to Kafka again, after a fix, each once."""
