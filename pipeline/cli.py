@@ -22,9 +22,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "import": ("import_", "Feed it", "Send archives (NDJSON, Parquet, Avro, CSV) through Kafka, each file once for ever."),
     "sql": ("sql", "Ask it", "Ask the lake, read-only; a shell when called bare."),
     "views": ("views", "Ask it", "List the views with their grain, or show one."),
+    "trace": ("trace", "Ask it", "Say what became of an event."),
     "check": ("check", "Check it", "Run queries/checks; exit 1 when one returns rows."),
     "audit": ("audit", "Check it", "Prove that every record up to the offsets reached is in the lake once."),
-    "dead-letters": ("dead_letters", "Check it", "List or show what did not become an event, and why."),
+    "dead-letters": ("dead_letters", "Check it", "List, show or replay what did not become an event."),
     "settings": ("settings", "Check it", "Print every setting with its value and meaning."),
 }
 

@@ -1,5 +1,6 @@
 """A Delta table's log read for its application transactions, all of them at once: delta-rs looks up one at a time, by replaying the log."""
 
+import datetime as dt
 import io
 import json
 import re
@@ -36,6 +37,16 @@ def parse_transactions(commit: bytes) -> dict[str, int]:
     return {action["txn"]["appId"]: action["txn"]["version"] for action in actions if "txn" in action}
 
 
+def list_commits(store: Store, key: str) -> Iterator[tuple[int, dt.datetime, str]]:
+    """Version, when it was written, and name of each log file."""
+    pages = store.client().get_paginator("list_objects_v2").paginate(Bucket=store.bucket, Prefix=f"{key}/_delta_log/")
+    for page in pages:
+        for entry in page.get("Contents", []):
+            match = _COMMIT.search(entry["Key"])
+            if match:
+                yield int(match.group(1)), entry["LastModified"], entry["Key"]
+
+
 def _last_checkpoint(store: Store, key: str, version: int) -> int | None:
     try:
         found = json.loads(store.get(f"{key}/_delta_log/_last_checkpoint"))
@@ -52,9 +63,4 @@ def _checkpoint_transactions(store: Store, key: str, version: int) -> dict[str, 
 
 
 def _commits(store: Store, key: str) -> Iterator[tuple[int, str]]:
-    pages = store.client().get_paginator("list_objects_v2").paginate(Bucket=store.bucket, Prefix=f"{key}/_delta_log/")
-    for page in pages:
-        for entry in page.get("Contents", []):
-            match = _COMMIT.search(entry["Key"])
-            if match:
-                yield int(match.group(1)), entry["Key"]
+    return ((version, name) for version, _, name in list_commits(store, key))

@@ -1,0 +1,113 @@
+"""An event id looked for among the records that Kafka holds and that have not landed, bounded in bytes and time."""
+
+import datetime as dt
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.batch import ORIGIN_HEADER
+from agents.land import Position
+from pipeline.config import Settings
+from pipeline.kafka_records import HeldRecord, OffsetsGoneError, Span, TopicReader
+from pipeline.landed import Landed
+from pipeline.replay.sending import find_topic
+from pipeline.trace.wanted import Wanted
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is looked through at most."""
+
+    bytes_max: int
+    secs_max: float
+
+
+@dataclass
+class Look:
+    """What a look through Kafka found: waiting records (topic, topic_id, partition, offset, appended_at, app_id, event_type, is_readable),
+    how many were looked at, and which offsets [partition, start, end) were not because of `bound`.
+    """
+
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    records: int = 0
+    value_bytes: int = 0
+    bound: str | None = None
+    not_looked_at: list[list[int]] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.bound is None
+
+
+def look_through_kafka(settings: Settings, topic: str, landed: Sequence[Landed], wanted: Wanted, bounds: Bounds) -> Look:
+    """Look at every record of the topic behind what has landed.
+
+    Raises UnavailableError when Kafka does not answer.
+    """
+    state = find_topic(settings, topic)
+    known = {one.position: one.wanted for one in landed}
+    look, end_at = Look(), time.monotonic() + bounds.secs_max
+    with TopicReader(settings, topic) as reader:
+        held = reader.bounds(range(state.partition_count))
+        starts = {number: max(span.start, known.get(Position(state.topic_id, number), 0)) for number, span in held.items()}
+        spans = [Span(number, start, held[number].end) for number, start in starts.items()]
+        try:
+            for records in reader.read(spans):
+                if look.value_bytes > bounds.bytes_max or time.monotonic() > end_at:
+                    break
+                for record in records:
+                    starts[record.partition] = record.offset + 1
+                    look.records += 1
+                    look.value_bytes += len(record.value or b"")
+                    if _is_new_enough(record, wanted) and (found := _match(record, state.topic_id, wanted)):
+                        look.waiting.append({"topic": topic, "topic_id": state.topic_id, **found})
+            else:
+                return look
+        except OffsetsGoneError:
+            look.bound = "Kafka deleted records while they were being looked at"
+    is_late = look.value_bytes <= bounds.bytes_max
+    look.bound = look.bound or (f"{bounds.secs_max:g} s (--kafka-secs)" if is_late else f"{bounds.bytes_max:,} bytes (--kafka-bytes)")
+    look.not_looked_at = [[number, start, held[number].end] for number, start in starts.items() if start < held[number].end]
+    if not look.not_looked_at:
+        look.bound = None
+    return look
+
+
+def _is_new_enough(record: HeldRecord, wanted: Wanted) -> bool:
+    return wanted.since is None or record.appended_ms >= wanted.since.timestamp() * 1000
+
+
+def _match(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:
+    """What can be said of the record when it is the event, or holds its id and cannot be read."""
+    value = record.value or b""
+    is_derived = wanted.place is not None and wanted.event_id in _places(record, topic_id)
+    if not is_derived and not any(spelling.encode(errors="replace") in value for spelling in wanted.spellings):
+        return None
+    place = {"partition": record.partition, "offset": record.offset, "appended_at": _moment(record.appended_ms)}
+    try:
+        document = json.loads(value)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        if not re.search(wanted.pattern.encode(errors="replace"), value):
+            return None
+        return place | {"app_id": None, "event_type": None, "is_readable": False}
+    application = document.get("application")
+    app_id = application.get("app_id") if isinstance(application, dict) else None
+    sent_id = document.get("event_id")
+    if (sent_id or None) != (None if is_derived else wanted.event_id) or wanted.app_id not in {None, app_id}:
+        return None
+    return place | {"app_id": app_id, "event_type": document.get("event_type"), "is_readable": True}
+
+
+def _places(record: HeldRecord, topic_id: str) -> list[str]:
+    """The ids that an event without one may get of where it is, or of where it came from."""
+    origins = [value.decode(errors="replace") for name, value in record.headers if name == ORIGIN_HEADER and value]
+    return origins or [f"{topic_id}/{record.partition}/{record.offset}"]
+
+
+def _moment(millis: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(millis / 1000, dt.UTC)

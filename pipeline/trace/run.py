@@ -1,0 +1,105 @@
+"""What became of an event: everything that the lake and Kafka know of its id, and what that means."""
+
+from dataclasses import dataclass, field
+
+from pipeline.ask.reader import open_reader
+from pipeline.config import Settings
+from pipeline.landed import Landed, read_landed
+from pipeline.stores import build_store
+from pipeline.topology import RAW_EVENTS, topic_name
+from pipeline.trace.kafka_search import Bounds, Look, look_through_kafka
+from pipeline.trace.lake_search import Row, find_dead_letters, find_events, find_first_copy, find_replays
+from pipeline.trace.view_search import ViewSearch
+from pipeline.trace.wanted import Wanted
+from schemas.errors import UnavailableError
+from schemas.records import Reason
+from schemas.tables import load_table
+from sinks.dead_letter_replays import DeadLetterReplays
+from sinks.lake import LakeTable
+
+# What can be said of an event, and the exit status of each; the first that holds decides.
+LANDED, DEAD_LETTER, DUPLICATE, WAITING, NOT_SEEN, NOT_FOUND = "landed", "dead letter", "duplicate", "waiting", "not seen", "not found"
+STATUSES = {LANDED: 0, DEAD_LETTER: 3, DUPLICATE: 4, WAITING: 5, NOT_SEEN: 6, NOT_FOUND: 7}
+
+
+@dataclass
+class Trace:
+    """Everything that was found of an event id. `not found`: not seen, and not everything could be looked at (`looked`, `kafka_error`)."""
+
+    event_id: str
+    events: list[Row] = field(default_factory=list)
+    dead_letters: list[Row] = field(default_factory=list)
+    looked: Look = field(default_factory=Look)
+    kafka_error: str | None = None
+
+    @property
+    def answers(self) -> list[str]:
+        kinds = {DUPLICATE if row["reason"] == Reason.DUPLICATE else DEAD_LETTER for row in self.dead_letters}
+        found = [LANDED] * bool(self.events) + [kind for kind in (DEAD_LETTER, DUPLICATE) if kind in kinds]
+        found += [WAITING] * bool(self.looked.waiting)
+        return found or [NOT_SEEN if self.looked.is_whole and not self.kafka_error else NOT_FOUND]
+
+
+def trace_event(settings: Settings, wanted: Wanted, bounds: Bounds) -> Trace:
+    """Look for an event in the lake, then in what Kafka holds behind it.
+
+    Raises UnavailableError when the store does not answer; that Kafka does not is part of the answer.
+    """
+    store = build_store(settings, is_reader=True)
+    events, dead_letters = LakeTable(store, load_table("events")), LakeTable(store, load_table("dead_letters"))
+    trace, landed = Trace(wanted.event_id), list[Landed]()
+    if events.exists() and dead_letters.exists():
+        # This table first: a dead letter is committed before the events beside it.
+        events.refresh()
+        landed = read_landed(events.name, events.transactions())
+        trace.events = find_events(events, wanted)
+        dead_letters.refresh()
+        trace.dead_letters = find_dead_letters(dead_letters, wanted)
+    topics = {one.position.topic_id: one.topic for one in landed}
+    for row in (*trace.events, *trace.dead_letters):
+        row["topic"] = topics.get(row["_topic_id"]) or row.get("topic") or ""
+    _add_replays(DeadLetterReplays(store), trace)
+    _add_views(settings, trace)
+    _look_behind(settings, topic_name(settings, RAW_EVENTS), landed, wanted, bounds, trace)
+    return trace
+
+
+def _add_replays(replays: DeadLetterReplays, trace: Trace) -> None:
+    """What a dead letter is a duplicate of, and whether it was replayed."""
+    found = find_replays(replays, trace.dead_letters)
+    for row in trace.dead_letters:
+        first = find_first_copy(row, trace.events)
+        row["duplicate_of"] = place_of(first) if first else None
+        replay = found.get((row["_topic_id"], row["_partition"], row["_offset"]))
+        row["replay"] = None
+        if replay:
+            place = f"{replay['topic']}/{replay['sent_partition']}/{replay['sent_offset']}" if replay["replayed_at"] else None
+            row["replay"] = {"sent_as": place, "sent_at": replay["replayed_at"]}
+
+
+def _add_views(settings: Settings, trace: Trace) -> None:
+    if not (trace.events or trace.dead_letters):
+        return
+    with open_reader(settings) as reader:
+        views = ViewSearch(reader)
+        for rows, source in ((trace.events, "staging.events"), (trace.dead_letters, "staging.dead_letters")):
+            for row in rows:
+                shown = views.find(row, source)
+                row["views"], row["not_in_views"] = shown.views, shown.missing
+
+
+def _look_behind(settings: Settings, topic: str, landed: list[Landed], wanted: Wanted, bounds: Bounds, trace: Trace) -> None:
+    try:
+        look = look_through_kafka(settings, topic, landed, wanted, bounds)
+    except UnavailableError as error:
+        trace.kafka_error = str(error)
+        return
+    # Dead letters are committed before the events beside them: such a record is known already.
+    known = {(row["_topic_id"], row["_partition"], row["_offset"]) for row in trace.dead_letters}
+    look.waiting = [one for one in look.waiting if (one["topic_id"], one["partition"], one["offset"]) not in known]
+    trace.looked = look
+
+
+def place_of(row: Row) -> str:
+    """topic/partition/offset of a row."""
+    return f"{row['topic']}/{row['_partition']}/{row['_offset']}"

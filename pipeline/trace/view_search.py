@@ -1,0 +1,70 @@
+"""Which views show an event, and why those do not that could: every view with a column event_id is asked."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.ask.reader import Reader
+from pipeline.ask.views import View
+
+_POSITION = ("_topic_id", "_partition", "_offset")
+# A comment and the `where` below it: the style of queries/ is that each `where` says what it leaves out.
+_WHERE = re.compile(r"((?:^[ \t]*--[^\n]*\n)+)[ \t]*(where [^\n]*)", re.MULTILINE)
+
+
+@dataclass
+class Shown:
+    """`views` show the event; `missing`: a view of the same table alone that does not, and why, in its own words."""
+
+    views: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+class ViewSearch:
+    """Asks the views of one reader, which is pinned to one version of each table."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._views = {view.name: view for view in reader.views if view.layer != "checks"}
+        self._columns = {name: {column for column, _ in reader.columns(name)} for name in self._views}
+
+    def find(self, row: Mapping[str, Any], source: str) -> Shown:
+        """Ask every view with a column event_id for `row`, which lies in the table that the view `source` shows."""
+        shown = Shown()
+        # In the order in which they read each other, so that what a view reads is known before it.
+        for view in self._views.values():
+            if "event_id" not in self._columns[view.name]:
+                continue
+            if self._has(view.name, row):
+                shown.views.append(view.name)
+            elif self._sources(view) == {source}:
+                shown.missing[view.name] = self._explain(view, shown)
+        return shown
+
+    def _has(self, name: str, row: Mapping[str, Any]) -> bool:
+        columns = self._columns[name]
+        narrowing = _POSITION if columns.issuperset(_POSITION) else tuple({"app_id"} & columns)
+        given = {column: row[column] for column in ("event_id", *narrowing)}
+        # Of a dead letter whose id could not be read there is nothing else to ask by.
+        if given["event_id"] is None and len(given) > 1:
+            del given["event_id"]
+        conditions = " and ".join(f"{column} is not distinct from ${column}" for column in given)
+        return bool(self._reader.rows(f"select 1 from {name} where {conditions} limit 1", given))
+
+    def _sources(self, view: View) -> set[str]:
+        """The views of staging that a view is made of."""
+        if view.layer == "staging":
+            return {view.name}
+        return set().union(*(self._sources(self._views[name]) for name in view.reads if name in self._views))
+
+    def _explain(self, view: View, shown: Shown) -> str:
+        below = [name for name in view.reads if name in shown.missing]
+        if below:
+            return f"it reads {below[0]}, which does not"
+        rules = [f"{_as_sentence(comment)} ({where.strip()})" for comment, where in _WHERE.findall(view.sql)]
+        return "; ".join(rules) or "its SQL does not say why"
+
+
+def _as_sentence(comment: str) -> str:
+    return " ".join(line.strip().removeprefix("--").strip() for line in comment.strip().splitlines())
