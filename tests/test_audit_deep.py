@@ -17,6 +17,8 @@ from tests.test_audit import Change, rewrite
 from tests.test_transport import send_in_transaction
 from tests.worker_process import WorkerProcess, running, wait_until
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def landed(settings: Settings, topics: list[str], tmp_path: Path) -> Settings:

@@ -52,7 +52,7 @@ def rigged(settings: Settings, *arguments: str, **rig: str) -> subprocess.Popen[
 def replay(settings: Settings, *arguments: str, **rig: str) -> tuple[int, dict[str, Any], str]:
     """Exit status, what it says as JSON, and standard error."""
     process = rigged(settings, *arguments, "--json", **rig)
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=180)
     return process.returncode, json.loads(out) if out else {}, err
 
 
@@ -60,6 +60,7 @@ def reasons(settings: Settings) -> Counter[str]:
     return Counter(reason for (reason,) in rows(settings, "dead_letters", ["reason"]))
 
 
+@pytest.mark.timeout(900)
 def test_what_is_replayed_after_a_fix_lands_once_and_what_cannot_be_is_named(
     settings: Settings, topics: list[str], tmp_path: Path, run_headwater: RunHeadwater
 ) -> None:
@@ -128,7 +129,8 @@ def test_a_replay_that_is_killed_at_any_step_and_run_again_lands_each_dead_lette
         for step in steps:
             chosen = [one for one in _ids(found, step)]
             arguments = [*chosen, "--fix-sql", TYPE_FIX, "--send"]
-            assert replay(found, *arguments, RIG_STEP=step)[0] == -9, step
+            status, _, err = replay(found, *arguments, RIG_STEP=step)
+            assert status == -9, (step, err)
         # Each run finishes what those before it began; this one the last.
         status, done, err = replay(found, "--reason", "wrong_type", "--fix-sql", TYPE_FIX, "--send")
         assert (status, err) == (0, "")
@@ -149,6 +151,7 @@ def _ids(settings: Settings, step: str) -> list[str]:
     return [f"{topic}/{partition}/{offset}" for event_id, partition, offset in found if (event_id or "").startswith(f"{step}/")]
 
 
+@pytest.mark.timeout(900)
 def test_without_the_look_at_the_topic_the_same_kill_doubles(settings: Settings, topics: list[str], tmp_path: Path) -> None:
     off = settings.model_copy(update={"dedup_enabled": False})
     send(off, [broken(f"broken-{number}", f"phone-{number}") for number in range(4)])
@@ -161,6 +164,7 @@ def test_without_the_look_at_the_topic_the_same_kill_doubles(settings: Settings,
     assert set(landed_ids(off).values()) == {2}
 
 
+@pytest.mark.timeout(900)
 def test_a_replay_that_is_stopped_is_kept_out_once_another_has_finished_for_it(
     settings: Settings, topics: list[str], tmp_path: Path
 ) -> None:
@@ -176,7 +180,7 @@ def test_a_replay_that_is_stopped_is_kept_out_once_another_has_finished_for_it(
             status, done, _ = replay(off, *arguments)
             assert (status, done["finished"], done["sent"]) == (0, 4, 0)
             hold.unlink()
-            _, err = stopped.communicate(timeout=90)
+            _, err = stopped.communicate(timeout=180)
         finally:
             stopped.kill()
         assert stopped.returncode == 1
@@ -187,6 +191,7 @@ def test_a_replay_that_is_stopped_is_kept_out_once_another_has_finished_for_it(
     assert {name: count for name, count in landed_ids(off).items() if name != "last"} == {f"broken-{number}": 1 for number in range(4)}
 
 
+@pytest.mark.timeout(900)
 def test_of_two_replays_at_once_the_table_lets_one_begin(settings: Settings, topics: list[str], tmp_path: Path) -> None:
     off = settings.model_copy(update={"dedup_enabled": False})
     send(off, [broken(f"broken-{number}", f"phone-{number}") for number in range(6)])
@@ -202,7 +207,7 @@ def test_of_two_replays_at_once_the_table_lets_one_begin(settings: Settings, top
             hold.unlink()
             while first.poll() is None:
                 hold.unlink(missing_ok=True)
-                out, _ = first.communicate(timeout=90)
+                out, _ = first.communicate(timeout=180)
         finally:
             first.kill()
         said = json.loads(out)

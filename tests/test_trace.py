@@ -39,6 +39,7 @@ def land(settings: Settings, folder: Path, records: list[Record], count: int) ->
         wait_until(lambda: has_landed(settings, count), "the records")
 
 
+@pytest.mark.timeout(900)
 def test_every_answer_is_given_with_all_that_holds(
     settings: Settings, topics: list[str], tmp_path: Path, run_headwater: RunHeadwater
 ) -> None:
@@ -104,6 +105,7 @@ def test_every_answer_is_given_with_all_that_holds(
     )
 
 
+@pytest.mark.timeout(900)
 def test_a_replay_is_told_and_an_event_without_an_id_is_found_by_where_it_came_from(
     settings: Settings, topics: list[str], tmp_path: Path, run_headwater: RunHeadwater
 ) -> None:

@@ -69,10 +69,7 @@ def replay_dead_letters(
     or the store does not answer: replayed again it goes on, and nothing is sent twice.
     """
     run = _Run(settings, fix, options, run_step)
-    try:
-        run.replay(choice)
-    finally:
-        run.close()
+    run.replay(choice)
     return run.report
 
 
@@ -85,9 +82,6 @@ class _Run:
         self._verdicts = Verdicts(settings)
         self._sender = Sender(settings, run_step)
         self.report = ReplayReport(uuid.uuid4().hex)
-
-    def close(self) -> None:
-        self._verdicts.close()
 
     def replay(self, choice: Choice) -> None:
         if not self._dead_letters.exists():

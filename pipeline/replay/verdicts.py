@@ -12,7 +12,7 @@ from agents.event_steps import EventRules
 from agents.redact import redact_records
 from agents.validate import validate_batch
 from pipeline.config import Settings
-from pipeline.event_stream import build_connection, build_event_rules
+from pipeline.event_stream import build_event_rules
 from schemas.records import RECORDS
 
 
@@ -34,12 +34,11 @@ class Verdicts:
 
     def __init__(self, settings: Settings) -> None:
         self._rules: EventRules = build_event_rules(settings)
-        self._connection = build_connection()
 
     def judge(self, values: Sequence[bytes], keys: Sequence[bytes | None], origins: Sequence[str]) -> list[FixedLetter]:
         """A verdict on each value, in their order."""
         redacted = redact_records(_as_records(values, keys, origins), self._rules.redact)
-        dead = validate_batch(self._connection, redacted, self._rules.validate).dead
+        dead = validate_batch(redacted, self._rules.validate).dead
         verdicts: dict[int, dict[str, Any]] = {row["_offset"]: row for row in dead.to_pylist()}
         fixed = []
         for row, (value, key) in enumerate(zip(redacted["value"].to_pylist(), redacted["key"].to_pylist(), strict=True)):
@@ -49,9 +48,6 @@ class Verdicts:
                 FixedLetter(None if is_unread else value, key, *((verdict["reason"], verdict["error"]) if verdict else (None, None)))
             )
         return fixed
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 def _as_records(values: Sequence[bytes], keys: Sequence[bytes | None], origins: Sequence[str]) -> pa.Table:
