@@ -6,6 +6,7 @@ that is final: if the chunk's letters are among the committed records behind the
 not and never will be by anybody else. All of a chunk goes in one transaction.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,6 +24,7 @@ from schemas.errors import HeadwaterError, UnavailableError
 from sinks.dead_letter_replays import Chunk, Letter, Origin, Place
 
 ANSWER_SECS_MAX = 60.0
+ABORT_SECS_MAX = 5.0
 # Readers wait behind a transaction whose replay was killed: that long, or until the next replay ends it.
 TRANSACTION_MS_MAX = 20_000
 _FENCED = (
@@ -66,14 +68,20 @@ class Sender:
         if not missing:
             return places
         self._run_step("before send")
-        self._transact(producer.begin_transaction, chunk, failures)
         sent: dict[Origin, Place] = {}
-        for letter in missing:
-            self._transact(partial(_produce, producer, chunk.topic, letter, sent), chunk, failures)
-        self._transact(lambda: producer.flush(ANSWER_SECS_MAX), chunk, failures)
-        self._run_step("before send commit")
-        # Commits only when every record was acknowledged.
-        self._transact(lambda: producer.commit_transaction(ANSWER_SECS_MAX), chunk, failures)
+        try:
+            self._transact(producer.begin_transaction, chunk, failures)
+            for letter in missing:
+                self._transact(partial(_produce, producer, chunk.topic, letter, sent), chunk, failures)
+            self._transact(lambda: producer.flush(ANSWER_SECS_MAX), chunk, failures)
+            self._run_step("before send commit")
+            # Commits only when every record was acknowledged.
+            self._transact(lambda: producer.commit_transaction(ANSWER_SECS_MAX), chunk, failures)
+        except UnavailableError:
+            # Readers of the topic wait behind what is open.
+            with contextlib.suppress(confluent_kafka.KafkaException):
+                producer.abort_transaction(ABORT_SECS_MAX)
+            raise
         self._run_step("after send commit")
         return {**places, **sent}
 
