@@ -1,6 +1,7 @@
 """`headwater audit --deep`: what Kafka holds against what landed; a row that was altered, taken out or put in is found and named."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from tests.test_audit import Change, rewrite
 from tests.test_transport import send_in_transaction
 from tests.worker_process import WorkerProcess, running, wait_until
 
+# A command or a worker takes its time where other tests run beside it.
+wait_long = partial(wait_until, secs_max=180)
+
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -27,7 +31,7 @@ def landed(settings: Settings, topics: list[str], tmp_path: Path) -> Settings:
     send_in_transaction(settings, events(5, "aborted", endpoints=5), is_committed=False)
     send_in_transaction(settings, events(5, "committed", endpoints=5), is_committed=True)
     with running(WorkerProcess(settings, tmp_path, HEADWATER_FLUSH_SECS_MAX="0.3")):
-        wait_until(lambda: has_landed(settings, 37), "everything")
+        wait_long(lambda: has_landed(settings, 37), "everything")
     return settings
 
 
@@ -103,7 +107,7 @@ def test_a_row_where_kafka_has_no_record_is_found(landed: Settings, tmp_path: Pa
     send_in_transaction(landed, [event("aborted", "phone-0")], is_committed=False)
     with running(WorkerProcess(landed, tmp_path, HEADWATER_FLUSH_SECS_MAX="0.3")):
         send(landed, [event("after", f"phone-{number}") for number in range(40)])
-        wait_until(lambda: has_landed(landed, 77), "the events after it")
+        wait_long(lambda: has_landed(landed, 77), "the events after it")
     before = found(landed)
     assert before["is_clean"], before
     (one, *_) = [one for one in before["partitions"] if one["end"] - one["start"] > one["compared"]]

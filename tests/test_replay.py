@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from tests.lake_rows import as_arrow, dead_letter
 from tests.rigged_replay import STEPS
 from tests.stream import GARBAGE, Record, audit, event, has_landed, landed_count, landed_ids, raw_events, rows, send
 from tests.worker_process import WorkerProcess, running, wait_until
+
+# A command or a worker takes its time where other tests run beside it.
+wait_long = partial(wait_until, secs_max=180)
 
 
 def broken(name: str, endpoint_id: str = "phone-1") -> Record:
@@ -68,7 +72,7 @@ def test_what_is_replayed_after_a_fix_lands_once_and_what_cannot_be_is_named(
     send(small, [*[broken(f"broken-{number}", f"phone-{number}") for number in range(5)], GARBAGE, WITHOUT_ID, WITHOUT_ID])
     send(small, [event("large", text="x" * 3000), event("twice"), event("twice")])
     with running(fast_worker(small, tmp_path)):
-        wait_until(lambda: has_landed(small, 11), "everything")
+        wait_long(lambda: has_landed(small, 11), "everything")
         assert reasons(small) == {"wrong_type": 7, "not_json": 1, "too_large": 1, "duplicate": 1}
 
         # Dry run first: nothing is sent, nothing written.
@@ -82,14 +86,14 @@ def test_what_is_replayed_after_a_fix_lands_once_and_what_cannot_be_is_named(
 
         status, done, err = replay(small, "--since", "2020-01-01", "--fix-sql", TYPE_FIX, "--send")
         assert (status, done["sent"], err) == (0, 7, "")
-        wait_until(lambda: has_landed(small, 18), "what was replayed")
+        wait_long(lambda: has_landed(small, 18), "what was replayed")
         again = replay(small, "--since", "2020-01-01", "--fix-sql", TYPE_FIX, "--send")[1]
         assert (again["sent"], again["replayed"], again["meant"]) == (0, 7, 9)
 
         # Without a fix it becomes a dead letter again, which has a position of its own.
         assert replay(small, "--reason", "not_json", "--send")[1]["sent"] == 0
         assert replay(small, "--reason", "not_json", "--send", "--send-invalid")[1]["sent"] == 1
-        wait_until(lambda: has_landed(small, 19), "the dead letter of the dead letter")
+        wait_long(lambda: has_landed(small, 19), "the dead letter of the dead letter")
     found = landed_ids(small)
     assert {name: count for name, count in found.items() if name.startswith("broken")} == {f"broken-{number}": 1 for number in range(5)}
     # Two events without an id are two, each with an id that derives from the dead letter that it was.
@@ -125,7 +129,7 @@ def test_a_replay_that_is_killed_at_any_step_and_run_again_lands_each_dead_lette
     send(found, [broken(f"{step}/{number}", f"phone-{number}") for step in steps for number in range(4)])
     expected = {f"{step}/{number}": 1 for step in steps for number in range(4)}
     with running(fast_worker(found, tmp_path)):
-        wait_until(lambda: has_landed(found, len(expected)), "the dead letters")
+        wait_long(lambda: has_landed(found, len(expected)), "the dead letters")
         for step in steps:
             chosen = [one for one in _ids(found, step)]
             arguments = [*chosen, "--fix-sql", TYPE_FIX, "--send"]
@@ -134,10 +138,10 @@ def test_a_replay_that_is_killed_at_any_step_and_run_again_lands_each_dead_lette
         # Each run finishes what those before it began; this one the last.
         status, done, err = replay(found, "--reason", "wrong_type", "--fix-sql", TYPE_FIX, "--send")
         assert (status, err) == (0, "")
-        wait_until(lambda: len(landed_ids(found)) == len(expected), "each event")
+        wait_long(lambda: len(landed_ids(found)) == len(expected), "each event")
         # Whatever was sent twice would have landed before this.
         send(found, [event("last", f"phone-{number}") for number in range(40)])
-        wait_until(lambda: landed_ids(found)["last"] >= (1 if is_dedup_on else 40), "the last ones")
+        wait_long(lambda: landed_ids(found)["last"] >= (1 if is_dedup_on else 40), "the last ones")
     landed = {name: count for name, count in landed_ids(found).items() if name != "last"}
     assert landed == expected
     assert reasons(found)["duplicate"] == 0
@@ -156,11 +160,11 @@ def test_without_the_look_at_the_topic_the_same_kill_doubles(settings: Settings,
     off = settings.model_copy(update={"dedup_enabled": False})
     send(off, [broken(f"broken-{number}", f"phone-{number}") for number in range(4)])
     with running(fast_worker(off, tmp_path)):
-        wait_until(lambda: has_landed(off, 4), "the dead letters")
+        wait_long(lambda: has_landed(off, 4), "the dead letters")
         arguments = ("--reason", "wrong_type", "--fix-sql", TYPE_FIX, "--send")
         assert replay(off, *arguments, RIG_STEP="before mark")[0] == -9
         assert replay(off, *arguments, RIG_BLIND="1")[1]["finished"] == 4
-        wait_until(lambda: has_landed(off, 12), "everything twice")
+        wait_long(lambda: has_landed(off, 12), "everything twice")
     assert set(landed_ids(off).values()) == {2}
 
 
@@ -172,11 +176,11 @@ def test_a_replay_that_is_stopped_is_kept_out_once_another_has_finished_for_it(
     send(off, [broken(f"broken-{number}", f"phone-{number}") for number in range(4)])
     arguments = ("--reason", "wrong_type", "--fix-sql", TYPE_FIX, "--send")
     with running(fast_worker(off, tmp_path)):
-        wait_until(lambda: has_landed(off, 4), "the dead letters")
+        wait_long(lambda: has_landed(off, 4), "the dead letters")
         hold = tmp_path / "hold"
         stopped = rigged(off, *arguments, RIG_STEP="before send", RIG_HOLD=str(hold))
         try:
-            wait_until(hold.exists, "the first replay, before it sends")
+            wait_long(hold.exists, "the first replay, before it sends")
             status, done, _ = replay(off, *arguments)
             assert (status, done["finished"], done["sent"]) == (0, 4, 0)
             hold.unlink()
@@ -185,9 +189,9 @@ def test_a_replay_that_is_stopped_is_kept_out_once_another_has_finished_for_it(
             stopped.kill()
         assert stopped.returncode == 1
         assert "Another replay took chunk" in err
-        wait_until(lambda: has_landed(off, 8), "each once")
+        wait_long(lambda: has_landed(off, 8), "each once")
         send(off, [event("last", f"phone-{number}") for number in range(40)])
-        wait_until(lambda: landed_ids(off)["last"] == 40, "the last ones")
+        wait_long(lambda: landed_ids(off)["last"] == 40, "the last ones")
     assert {name: count for name, count in landed_ids(off).items() if name != "last"} == {f"broken-{number}": 1 for number in range(4)}
 
 
@@ -197,12 +201,12 @@ def test_of_two_replays_at_once_the_table_lets_one_begin(settings: Settings, top
     send(off, [broken(f"broken-{number}", f"phone-{number}") for number in range(6)])
     arguments = ("--reason", "wrong_type", "--fix-sql", TYPE_FIX, "--send")
     with running(fast_worker(off, tmp_path)):
-        wait_until(lambda: has_landed(off, 6), "the dead letters")
+        wait_long(lambda: has_landed(off, 6), "the dead letters")
         hold = tmp_path / "hold"
         first = rigged(off, *arguments, "--json", RIG_STEP="before begin", RIG_HOLD=str(hold))
         try:
             # The first has chosen; before it begins, another replay of the same begins and ends.
-            wait_until(hold.exists, "the first replay, before it begins")
+            wait_long(hold.exists, "the first replay, before it begins")
             assert replay(off, *arguments)[1]["sent"] == 6
             hold.unlink()
             while first.poll() is None:
@@ -212,7 +216,7 @@ def test_of_two_replays_at_once_the_table_lets_one_begin(settings: Settings, top
             first.kill()
         said = json.loads(out)
         assert (first.returncode, said["sent"], said["taken"]) == (0, 0, 6)
-        wait_until(lambda: has_landed(off, 12), "each once")
+        wait_long(lambda: has_landed(off, 12), "each once")
     assert set(landed_ids(off).values()) == {1}
 
 
@@ -321,7 +325,7 @@ def test_values_are_shown_without_what_would_steer_a_terminal(
 ) -> None:
     send(settings, [(b"k", b"\x1b[2J not json")])
     with running(fast_worker(settings, tmp_path)):
-        wait_until(lambda: has_landed(settings, 1), "the dead letter")
+        wait_long(lambda: has_landed(settings, 1), "the dead letter")
     shown = run_headwater("dead-letters", "replay", "--reason", "not_json").stdout
     assert not {char for char in shown if char < " "} - {"\n"}
     assert r"\x1b[2J not json" in shown

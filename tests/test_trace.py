@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from tests.conftest import RunHeadwater
 from tests.stream import Record, event, has_landed, raw_events, rows, send
 from tests.test_transport import send_in_transaction
 from tests.worker_process import WorkerProcess, running, wait_until
+
+# A command or a worker takes its time where other tests run beside it.
+wait_long = partial(wait_until, secs_max=180)
 
 Trace = dict[str, Any]
 
@@ -36,7 +40,7 @@ def land(settings: Settings, folder: Path, records: list[Record], count: int) ->
     """Send records to partition 0 and wait until a worker has landed so many in all."""
     send(settings, records, partition=0)
     with running(WorkerProcess(settings, folder, HEADWATER_FLUSH_SECS_MAX="0.3")):
-        wait_until(lambda: has_landed(settings, count), "the records")
+        wait_long(lambda: has_landed(settings, count), "the records")
 
 
 @pytest.mark.timeout(900)
@@ -120,7 +124,7 @@ def test_a_replay_is_told_and_an_event_without_an_id_is_found_by_where_it_came_f
     assert found["dead_letters"][0]["replay"]["sent_as"].startswith(f"{raw_events(settings)}/")
     assert trace(run_headwater, f"{topic_id}/0/1")[1]["answers"] == ["dead letter", "waiting"]
     with running(WorkerProcess(settings, tmp_path, HEADWATER_FLUSH_SECS_MAX="0.3")):
-        wait_until(lambda: has_landed(settings, 4), "what was replayed")
+        wait_long(lambda: has_landed(settings, 4), "what was replayed")
     assert trace(run_headwater, "broken")[1]["answers"] == ["landed", "dead letter"]
     assert trace(run_headwater, f"{topic_id}/0/1")[1]["answers"] == ["landed", "dead letter"]
 
