@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     )
     kafka_security_cert_file: Path | None = _setting(None, "PEM file of the client's certificate", "/etc/kafka/client.pem")
     kafka_security_key_file: Path | None = _setting(None, "PEM file of the client's key", "/etc/kafka/client.key")
-    topic_partitions: int = _setting(4, "partitions of a topic that Headwater creates", "16", ge=1, le=10000)
+    topic_partitions: int = _setting(
+        4, "partitions of a topic that Headwater creates; when it is set, a topic that has fewer gets more", "16", ge=1, le=10000
+    )
     topic_replication: int = _setting(1, "replicas of a topic that Headwater creates", "3", ge=1, le=10)
     topic_retention_hours: float = _setting(168, "how long Kafka keeps the records of a topic that Headwater creates", "168", gt=0)
     topic_prefix: str = _setting("", "put before every topic's name, so that several pipelines share one Kafka", "staging-")

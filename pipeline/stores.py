@@ -86,6 +86,8 @@ def producer_options(settings: Settings) -> dict[str, Any]:
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
+        # As soon as workers see partitions that were added: by its key a record belongs to one under the new number of them.
+        "topic.metadata.refresh.interval.ms": 5_000,
         "linger.ms": 20,
         "message.max.bytes": 64_000_000,
         "queue.buffering.max.messages": 500_000,

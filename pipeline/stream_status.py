@@ -25,8 +25,8 @@ PEEK_SECS_MAX = 5.0
 def read_stream_status(settings: Settings, is_fresh_wanted: bool = True) -> dict[str, Any]:
     """Status of every landing stream.
 
-    {"topics": [{"topic", "table", "lake_version", "lag", "freshness_seconds", "partitions": [{"partition", "next_offset",
-    "end_offset", "lag"}], "gaps": [{"topic_id", "partition", "start", "end", "is_present_topic"}], "ended_topics":
+    {"topics": [{"topic", "table", "lake_version", "lag", "freshness_seconds", "partitions": [{"partition", "first_offset",
+    "next_offset", "end_offset", "lag"}], "gaps": [{"topic_id", "partition", "start", "end", "is_present_topic"}], "ended_topics":
     [{"topic_id", "partitions": [{"partition", "next_offset"}]}]}]}. `lag` counts offsets; `ended_topics` had the same name and
     were made anew: what of them had not landed is lost;
     `freshness_seconds` is the age of the oldest record that has not landed, 0 when all have; `lake_version` is null before
@@ -108,6 +108,7 @@ def _read_partitions(consumer: Any, name: str, state: TopicState, landed: dict[P
         end_offset = latest[partition]
         yield {
             "partition": partition.partition,
+            "first_offset": earliest[partition],
             "next_offset": next_offset,
             "end_offset": end_offset,
             "lag": max(0, end_offset - max(next_offset, earliest[partition])),

@@ -1,21 +1,28 @@
-"""Makes the topics of the topology; one that is there is left as it is."""
+"""Makes the topics of the topology, and adds partitions to those that are there when HEADWATER_TOPIC_PARTITIONS asks for more."""
 
 import contextlib
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
 
 from pipeline.config import Settings
 from pipeline.kafka_admin import open_admin
 from pipeline.topology import TOPICS, Topic, topic_name
-from schemas.errors import UnavailableError
+from schemas.errors import SettingError, UnavailableError
+
+log = logging.getLogger(__name__)
 
 MESSAGE_BYTES_MAX = 67_108_864
 
 
-def ensure_topics(settings: Settings) -> list[str]:
-    """Names of the topics that were missing and are there now.
+def ensure_topics(settings: Settings, say: Callable[[str], None] = log.info) -> list[str]:
+    """Names of the topics that were missing and are there now; `say` is told of each that got more partitions.
+
+    Partitions are added only when HEADWATER_TOPIC_PARTITIONS is set: a default is no wish that a topic of somebody else's grow.
+    A topic that has more than the setting says keeps them, so that a worker with the setting of yesterday still starts.
 
     Raises UnavailableError when Kafka does not answer or refuses.
     """
@@ -25,6 +32,10 @@ def ensure_topics(settings: Settings) -> list[str]:
             missing = [topic for topic in TOPICS if topic_name(settings, topic) not in present]
             if missing:
                 _create(admin, settings, missing)
+            for name, count in _count_partitions(admin, settings).items():
+                if count < settings.topic_partitions:
+                    _grow(admin, name, settings.topic_partitions)
+                    say(f"Topic '{name}' has {settings.topic_partitions} partitions now; it had {count}.")
         except KafkaError as error:
             raise UnavailableError(
                 f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) did not make the topics ({type(error).__name__}: {error}); expected "
@@ -32,6 +43,45 @@ def ensure_topics(settings: Settings) -> list[str]:
                 f"Kafka's keeper create {', '.join(topic_name(settings, topic) for topic in TOPICS)}."
             ) from None
     return [topic_name(settings, topic) for topic in missing]
+
+
+def require_partitions_kept(settings: Settings) -> None:
+    """See that HEADWATER_TOPIC_PARTITIONS, where it is set, asks no topic for fewer partitions than it has.
+
+    Raises SettingError when it does, UnavailableError when Kafka does not answer.
+    """
+    with open_admin(settings) as admin:
+        try:
+            counts = _count_partitions(admin, settings)
+        except KafkaError as error:
+            raise UnavailableError(
+                f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) does not say what topics it has ({type(error).__name__}: {error})."
+            ) from None
+    for name, count in counts.items():
+        if count > settings.topic_partitions:
+            raise SettingError(
+                "TOPIC_PARTITIONS",
+                settings.topic_partitions,
+                f"{count} or more, since topic '{name}' has {count} partitions and Kafka cannot take any away; unset it to keep them, or raise it, for example {count}",
+            )
+
+
+def _count_partitions(admin: Any, settings: Settings) -> dict[str, int]:
+    """Partitions of each topic that the setting speaks of: none when it is not set, and none that is compacted.
+
+    The key decides the partition, and compaction keeps the newest value of a key in each partition: in a state topic that grew,
+    an old value would stand in the old partition for ever.
+    """
+    if "topic_partitions" not in settings.model_fields_set:
+        return {}
+    names = [topic_name(settings, topic) for topic in TOPICS if not topic.is_compacted]
+    return {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(names) if not topic["error_code"]}
+
+
+def _grow(admin: Any, name: str, count: int) -> None:
+    # Somebody else may have added them between our look and our call.
+    with contextlib.suppress(InvalidPartitionsError):
+        admin.create_partitions({name: count}, timeout_ms=10_000)
 
 
 def topic_config(settings: Settings, topic: Topic) -> dict[str, str]:

@@ -18,7 +18,7 @@ from pipeline.stack.ports import require_free_ports
 from pipeline.stack.programs import Program, local_programs, stack_folder
 from pipeline.stack.readiness import answers_kafka, answers_s3, ensure_bucket, is_listening
 from pipeline.stack.supervision import Supervisor, kill_processes, remove_socket_folder
-from pipeline.topics import ensure_topics
+from pipeline.topics import ensure_topics, require_partitions_kept
 from schemas.errors import SettingError, UnavailableError, UsageError
 
 ANSWER_SECS_MAX = 90
@@ -61,7 +61,8 @@ def start_stack(settings: Settings) -> None:
             status.update("Waiting for S3")
             _wait(supervisor, "s3", lambda: answers_s3(settings))
             ensure_bucket(settings)
-        ensure_topics(settings)
+        require_partitions_kept(settings)
+        ensure_topics(settings, console.print)
         workers = [program for program in programs if program.name.startswith("worker-")]
         _start(supervisor, workers)
         for worker in workers:

@@ -22,6 +22,7 @@ TEMPLATES = Path(__file__).parents[2] / "deploy" / "local"
 
 # A wrong setting or an unfit store (2) and a worker that stopped because going on would do harm (3) are for a person to mend.
 EXIT_CODES_FINAL = (2, 3)
+STACK_SETTINGS = ("HEADWATER_LOCAL_", "HEADWATER_TOPIC_PARTITIONS")
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ def _s3(settings: Settings, jars: list[Path]) -> Program:
 
 def _worker(settings: Settings, index: int) -> Program:
     name, metrics_port = f"worker-{index}", settings.metrics_address_port + index
-    # Settings of the stack itself are left out: a worker need not start anew because there are more of them.
-    shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith("HEADWATER_LOCAL_")}
+    # Settings of the stack itself are left out: a worker need not start anew because there are more of them, or more partitions.
+    shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith(STACK_SETTINGS)}
     variables = shared | {
         "HEADWATER_HOME": str(settings.home.resolve()),
         "HEADWATER_WORKER_INSTANCE": name,
