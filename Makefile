@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 READY := .venv/.ready
 
-.PHONY: help setup up down status demo example sql views test test-full lint check audit lock docs
+.PHONY: help setup up down status demo example sql views test test-full lint doctor check audit lock docs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,8 @@ test-full: $(READY) ## All tests, the long ones too
 	$(PYTEST)
 lint: $(READY) ## Style and types
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+doctor: $(READY) ## Say what is wrong with this set-up, and the way out
+	@$(H) doctor
 check: $(READY) ## Run queries/checks over the lake
 	@$(H) check
 audit: $(READY) ## Prove that every record up to the offsets reached is in the lake once

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "sql": ("sql", "Ask it", "Ask the lake, read-only; a shell when called bare."),
     "views": ("views", "Ask it", "List the views with their grain, or show one."),
     "trace": ("trace", "Ask it", "Say what became of an event."),
+    "doctor": ("doctor", "Check it", "Say what is wrong with this set-up, and the way out."),
     "check": ("check", "Check it", "Run queries/checks; exit 1 when one returns rows."),
     "audit": ("audit", "Check it", "Prove that every record up to the offsets reached is in the lake once."),
     "dead-letters": ("dead_letters", "Check it", "List, show or replay what did not become an event."),

@@ -187,22 +187,44 @@ def load_settings(**overrides: Any) -> Settings:
     Raises SettingError for the first setting that cannot be used, UsageError for a name that is none: a misspelt setting, of
     redaction for one, must not be passed over.
     """
-    for name in os.environ:
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), [field.upper() for field in Settings.model_fields], 1)
-            hint = f"did you mean {PREFIX}{near[0]}?" if near else "'headwater settings' lists those that there are."
-            raise UsageError(f"'{name}' is set, and there is no such setting; {hint} Expected a known name, or unset it.")
+    for error in _find_unknown().values():
+        raise error
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise _explain(error) from None
+        raise _explain(error.errors()[0]) from None
 
 
-def _explain(error: ValidationError) -> SettingError:
-    first = error.errors()[0]
-    name = str(first["loc"][0])
+def read_settings() -> tuple[Settings, dict[str, UsageError]]:
+    """The settings, and what is wrong by the variable's name; a setting that cannot be used is at its default."""
+    wrong = _find_unknown()
+    try:
+        return Settings(), wrong
+    except ValidationError as error:
+        unusable = {_name(one): _explain(one) for one in error.errors()}
+    defaults = {name: Settings.model_fields[name].default for name in unusable}
+    return Settings(**defaults), wrong | {PREFIX + name.upper(): error for name, error in unusable.items()}
+
+
+def _find_unknown() -> dict[str, UsageError]:
+    found = {}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), [field.upper() for field in Settings.model_fields], 1)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else "'headwater settings' lists those that there are."
+            found[name] = UsageError(f"'{name}' is set, and there is no such setting; {hint} Expected a known name, or unset it.")
+    return found
+
+
+def _name(found: Any) -> str:
+    return str(found["loc"][0])
+
+
+def _explain(found: Any) -> SettingError:
+    """One of pydantic's errors as people read it."""
+    name = _name(found)
     field = Settings.model_fields.get(name)
-    expected = first["msg"][0].lower() + first["msg"][1:]
+    expected = found["msg"][0].lower() + found["msg"][1:]
     if field is not None and field.examples:
         expected = f"{field.description} ({expected}), for example {field.examples[0]}"
-    return SettingError(name.upper(), first["input"], expected)
+    return SettingError(name.upper(), found["input"], expected)

@@ -15,7 +15,7 @@ def require_free_ports(programs: Iterable[Program]) -> None:
         for what, port in program.ports.items():
             if not is_free(port):
                 raise UnavailableError(
-                    f"Port {port} of 127.0.0.1, which {what} needs, is in use by {_owner(port)}. "
+                    f"Port {port} of 127.0.0.1, which {what} needs, is in use by {find_owner(port)}. "
                     "Stop that, or move the whole stack to other ports: set HEADWATER_PORT_OFFSET, for example HEADWATER_PORT_OFFSET=100."
                 )
 
@@ -33,7 +33,8 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _owner(port: int) -> str:
+def find_owner(port: int) -> str:
+    """The process that listens on this port, for people: 'process 123 (java)'."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
