@@ -1,7 +1,7 @@
 """The step `enrich`: parsed records become rows of the table events, each column in one spelling and in its place."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -12,6 +12,7 @@ from agents.enrichment.columns import as_array, find_distinct, pick_attributes, 
 from agents.enrichment.enrichments import CAMPAIGN_ATTRIBUTES, ENRICHMENTS, Enrichment
 from agents.enrichment.internal_traffic import label_internal, parse_network
 from agents.enrichment.user_agent import look_up_user_agents
+from agents.prepared_select import PreparedSelect
 from schemas.errors import UsageError
 from schemas.tables import TableSchema, load_table, promoted_column
 
@@ -51,64 +52,76 @@ class EnrichRules:
         return load_table("events").with_promoted(self.promoted_attributes)
 
 
+class Enricher:
+    """Makes rows of events, batch after batch; its statements are planned once. One thread."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, rules: EnrichRules) -> None:
+        self._rules = rules
+        enabled = [enrichment for enrichment in ENRICHMENTS if enrichment.name in rules.enabled]
+        self._of_senders = _Statement(con, tuple(enrichment for enrichment in enabled if enrichment.is_per_sender))
+        self._of_events = _Statement(con, tuple(enrichment for enrichment in enabled if not enrichment.is_per_sender))
+
+    def enrich(self, parsed: pa.Table) -> pa.Table:
+        """Rows of events for parsed records.
+
+        `parsed` has the columns of PARSED; the result those of `rules.table.arrow`, one row for each, in the same order. A column that no
+        enabled enrichment fills is as sent, or null where a record has nothing of the kind. The maps, and all other columns that
+        stay as they are, never pass through DuckDB.
+        """
+        rules = self._rules
+        columns: dict[str, pa.Array] = {name: as_array(parsed[name]) for name in parsed.column_names}
+        columns |= {filled: columns[sent] for filled, sent in _AS_SENT.items()}
+        columns["arrival_date"] = columns["_appended_at"].cast(pa.date32())
+        attributes = pick_attributes(columns["attributes"], sorted({*CAMPAIGN_ATTRIBUTES, *rules.promoted_attributes}))
+        columns |= {promoted_column(name): attributes[name] for name in rules.promoted_attributes}
+        lookups = {f"attribute_{name}": attributes[name] for name in CAMPAIGN_ATTRIBUTES}
+        lookups["internal_rule"] = label_internal(
+            columns["endpoint_id"], columns["client_ip"], rules.internal_endpoints, rules.internal_networks
+        )
+        columns |= self._enrich_senders(columns)
+        columns |= self._of_events.fill(columns | lookups)
+
+        schema = rules.table.arrow
+        missing = {field.name: pa.nulls(len(parsed), field.type) for field in schema if field.name not in columns}
+        columns |= missing
+        return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+    def _enrich_senders(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+        """What the per-sender enrichments fill, and agent_bot_rule: worked out once for each distinct sender, handed out to its rows."""
+        first_rows, sender_of_row = find_distinct([columns[name] for name in SENDER])
+        senders = {name: columns[name].take(first_rows) for name in SENDER}
+        agents = senders["user_agent"].dictionary_encode()
+        found = look_up_user_agents(agents.dictionary.to_pylist())
+        lookups = {name: as_array(found[name]).take(agents.indices) for name in found.column_names}
+        filled = self._of_senders.fill(senders | lookups)
+        filled["agent_bot_rule"] = lookups["agent_bot_rule"]
+        return {name: values.take(sender_of_row) for name, values in filled.items()}
+
+
 def enrich_batch(con: duckdb.DuckDBPyConnection, parsed: pa.Table, rules: EnrichRules) -> pa.Table:
-    """Rows of events for parsed records.
-
-    `parsed` has the columns of PARSED; the result those of `rules.table.arrow`, one row for each, in the same order. A column that no
-    enabled enrichment fills is as sent, or null where a record has nothing of the kind. The maps, and all other columns that
-    stay as they are, never pass through DuckDB.
-    """
-    columns: dict[str, pa.Array] = {name: as_array(parsed[name]) for name in parsed.column_names}
-    columns |= {filled: columns[sent] for filled, sent in _AS_SENT.items()}
-    columns["arrival_date"] = columns["_appended_at"].cast(pa.date32())
-    attributes = pick_attributes(columns["attributes"], sorted({*CAMPAIGN_ATTRIBUTES, *rules.promoted_attributes}))
-    columns |= {promoted_column(name): attributes[name] for name in rules.promoted_attributes}
-
-    enabled = [enrichment for enrichment in ENRICHMENTS if enrichment.name in rules.enabled]
-    lookups = {f"attribute_{name}": attributes[name] for name in CAMPAIGN_ATTRIBUTES}
-    lookups["internal_rule"] = label_internal(
-        columns["endpoint_id"], columns["client_ip"], rules.internal_endpoints, rules.internal_networks
-    )
-    columns |= _enrich_senders(con, [enrichment for enrichment in enabled if enrichment.is_per_sender], columns)
-    columns |= _select(con, [enrichment for enrichment in enabled if not enrichment.is_per_sender], columns | lookups)
-
-    schema = rules.table.arrow
-    missing = {field.name: pa.nulls(len(parsed), field.type) for field in schema if field.name not in columns}
-    columns |= missing
-    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+    """One batch by an Enricher of its own."""
+    return Enricher(con, rules).enrich(parsed)
 
 
-def _enrich_senders(
-    con: duckdb.DuckDBPyConnection, enrichments: Sequence[Enrichment], columns: Mapping[str, pa.Array]
-) -> dict[str, pa.Array]:
-    """What the per-sender enrichments fill, and agent_bot_rule: worked out once for each distinct sender, handed out to its rows."""
-    first_rows, sender_of_row = find_distinct([columns[name] for name in SENDER])
-    senders = {name: columns[name].take(first_rows) for name in SENDER}
-    agents = senders["user_agent"].dictionary_encode()
-    found = look_up_user_agents(agents.dictionary.to_pylist())
-    lookups = {name: as_array(found[name]).take(agents.indices) for name in found.column_names}
-    filled = _select(con, enrichments, senders | lookups)
-    filled["agent_bot_rule"] = lookups["agent_bot_rule"]
-    return {name: values.take(sender_of_row) for name, values in filled.items()}
+class _Statement:
+    """Some enrichments as one statement, which reads the columns that they read and gives those that they fill."""
 
+    def __init__(self, con: duckdb.DuckDBPyConnection, enrichments: tuple[Enrichment, ...]) -> None:
+        self._reads = tuple(dict.fromkeys(name for enrichment in enrichments for name in enrichment.reads))
+        self._select = PreparedSelect(con, "enrich_input", _build_statement(enrichments)) if enrichments else None
 
-def _select(con: duckdb.DuckDBPyConnection, enrichments: Sequence[Enrichment], columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """What the enrichments fill, by one statement over the columns that they read; rows in the columns' order."""
-    if not enrichments:
-        return {}
-    reads = dict.fromkeys(name for enrichment in enrichments for name in enrichment.reads)
-    row_count = len(columns[next(iter(reads))])
-    con.register("enrich_input", pa.table({"_row": np.arange(row_count), **{name: columns[name] for name in reads}}))
-    try:
-        result = con.execute(_build_statement(tuple(enrichments))).to_arrow_table()
-    finally:
-        con.unregister("enrich_input")
-    if not np.array_equal(result["_row"].to_numpy(), np.arange(row_count)):
-        # A join or a grouping in the SQL may change the order.
-        result = result.sort_by("_row")
-    assert len(result) == row_count, f"Enrichment gave {len(result)} rows for {row_count}; each must keep its row."
-    filled = {name: result[name] for name in result.column_names if name != "_row"}
-    return {name: as_array(without_doubles(values) if pa.types.is_map(values.type) else values) for name, values in filled.items()}
+    def fill(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+        """What the enrichments fill, rows in the columns' order."""
+        if self._select is None:
+            return {}
+        row_count = len(columns[self._reads[0]])
+        result = self._select.run(pa.table({"_row": np.arange(row_count), **{name: columns[name] for name in self._reads}}))
+        if not np.array_equal(result["_row"].to_numpy(), np.arange(row_count)):
+            # A join or a grouping in the SQL may change the order.
+            result = result.sort_by("_row")
+        assert len(result) == row_count, f"Enrichment gave {len(result)} rows for {row_count}; each must keep its row."
+        filled = {name: result[name] for name in result.column_names if name != "_row"}
+        return {name: as_array(without_doubles(values) if pa.types.is_map(values.type) else values) for name, values in filled.items()}
 
 
 @functools.cache

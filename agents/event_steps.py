@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from agents.dedup.windows import Windows
 from agents.deduplicate import Deduplicated, DedupRules, deduplicate_batch
-from agents.enrich import EnrichRules, enrich_batch
+from agents.enrich import Enricher, EnrichRules
 from agents.flush_report import FlushReport
 from agents.ingest import Stepped
 from agents.land import Range
@@ -37,16 +37,17 @@ class EventSteps:
     def __init__(self, rules: EventRules, windows: Windows, connection: duckdb.DuckDBPyConnection) -> None:
         self.rules, self.windows = rules, windows
         self._connection = connection
+        self._enricher = Enricher(connection, rules.enrich)
 
     def run(self, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Stepped:
-        rules, connection = self.rules, self._connection
+        rules = self.rules
         with report.stage("redact"):
             redacted = redact_records(records, rules.redact)
         with report.stage("validate"):
             validated = validate_batch(redacted, rules.validate)
         deduplicated = self._deduplicate(validated.parsed, redacted, ranges, report)
         with report.stage("enrich"):
-            events = enrich_batch(connection, deduplicated.first, rules.enrich)
+            events = self._enricher.enrich(deduplicated.first)
         report.reused_ids = deduplicated.reused_count
         report.late, report.future = count_off_time(events, rules.late_secs, rules.future_secs)
         return Stepped(events, pa.concat_tables([validated.dead, deduplicated.dead]), deduplicated.keys)

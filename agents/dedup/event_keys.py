@@ -5,6 +5,7 @@ app, endpoint and id alone, so that one structure answers both "the same event?"
 `rests`, from all five.
 """
 
+import weakref
 from dataclasses import dataclass
 
 import duckdb
@@ -13,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from agents.prepared_select import PreparedSelect
+
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
@@ -20,6 +23,9 @@ I64 = npt.NDArray[np.int64]
 _SENDER_AND_ID = (
     "md5_number(concat(strlen(app_id), ':', coalesce(strlen(endpoint_id), -1), ':', app_id, endpoint_id, event_id)) as sender_and_id"
 )
+
+
+_prepared: weakref.WeakKeyDictionary[duckdb.DuckDBPyConnection, PreparedSelect] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,19 @@ def hash_events(con: duckdb.DuckDBPyConnection, table: pa.Table) -> EventKeys:
     """
     if not table.num_rows:
         return EventKeys(np.zeros(0, np.uint64), np.zeros(0, np.uint64))
-    kept = con.execute("select current_setting('preserve_insertion_order')").fetchone()
-    assert kept == (True,), "hash_events needs a DuckDB connection with preserve_insertion_order on"
-    hashed = con.from_arrow(table.select(["app_id", "endpoint_id", "event_id"])).project(_SENDER_AND_ID).to_arrow_table()
+    hashed = _prepare(con).run(table.select(["app_id", "endpoint_id", "event_id"]))
     low, high = _halves(hashed.column("sender_and_id"))
     times = table.column("event_timestamp").cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy().view(np.uint64)
     return EventKeys(low, _mix(_mix(high + _type_hashes(table.column("event_type"))) ^ times))
+
+
+def _prepare(con: duckdb.DuckDBPyConnection) -> PreparedSelect:
+    """The statement that hashes, planned once for each connection."""
+    if con not in _prepared:
+        kept = con.execute("select current_setting('preserve_insertion_order')").fetchone()
+        assert kept == (True,), "hash_events needs a DuckDB connection with preserve_insertion_order on"
+        _prepared[con] = PreparedSelect(con, "hash_input", f"select {_SENDER_AND_ID} from hash_input")
+    return _prepared[con]
 
 
 def _halves(numbers: pa.ChunkedArray) -> tuple[U64, U64]:
