@@ -42,6 +42,7 @@ class Ingest:
     def __init__(self, topic: str, landing: Landing, steps: Steps) -> None:
         self.topic, self.landing, self.steps = topic, landing, steps
         self._records = RECORDS.empty_table()
+        self._built_of: Sequence[Batch] | None = None
         self._keys: Mapping[int, NewKeys] = {}
         self._report = FlushReport()
 
@@ -54,14 +55,20 @@ class Ingest:
         the same batches and report: what was committed by then is found out from the table.
         """
         self._report = report
-        with report.stage("records"):
-            ordered = sorted(batches, key=lambda batch: (batch.partition, batch.start))
-            self._records = build_records(ordered, [topic_id] * len(ordered))
+        ordered = sorted(batches, key=lambda batch: (batch.partition, batch.start))
+        if self._built_of is not batches:
+            with report.stage("records"):
+                self._records = build_records(ordered, [topic_id] * len(ordered))
+            self._built_of = batches
+            for batch in batches:
+                # The records hold all of it now; both at once would be half of a flush's memory.
+                batch.chunks = ()
         ranges = _ranges(ordered, topic_id)
         landed: list[Range] = []
         fenced: list[Range] = []
         for step in self.landing.flush(ranges, self.judge, fenced, landed):
             run(step)
+        self._records, self._built_of = RECORDS.empty_table(), None
         for one in landed:
             self.steps.windows.add(one, self._keys.get(one.position.partition))
         report.note_landed(landed)
