@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 READY := .venv/.ready
 
-.PHONY: help setup up down status demo example sql views test test-full lint doctor check audit lock docs
+.PHONY: help setup up down status maintain demo example sql views test test-full lint doctor check audit lock docs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,12 +18,15 @@ demo: $(READY) ## Everything at once: stack, a month of a shop, what SQL says
 	@$(H) demo
 example: $(READY) ## 69,659 real purchases (CDNOW) through the pipeline, and what SQL says
 	@$(H) example
-up: $(READY) ## Start Kafka, S3 and a worker on this machine
+up: $(READY) ## Start Kafka, S3, a worker and maintenance on this machine
 	@$(H) up
 down: $(READY) ## Stop them; their state stays
 	@$(H) down
 status: $(READY) ## Each process, Kafka lag, freshness, lake version, gaps
 	@$(H) status
+
+maintain: $(READY) ## Keep the lake small, once; with the stack up it happens by itself
+	@$(H) maintain --once
 
 ##@ Ask it
 sql: $(READY) ## A SQL shell over the lake

@@ -11,11 +11,12 @@ from schemas.errors import HeadwaterError
 
 # name: (module under pipeline.commands, group, what it does)
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "up": ("up", "Run it", "Start the local stack: Kafka, S3, workers."),
+    "up": ("up", "Run it", "Start the local stack: Kafka, S3, workers, maintenance."),
     "down": ("down", "Run it", "Stop the local stack; --delete removes its state."),
     "status": ("status", "Run it", "Show each process, Kafka lag, freshness, lake version and gaps."),
     "logs": ("logs", "Run it", "Show the last lines of a process of the local stack."),
     "worker": ("worker", "Run it", "Run one worker: Kafka to the lake, exactly once."),
+    "maintain": ("maintain", "Run it", "Keep the lake small: compaction, checkpoints, old log and files."),
     "demo": ("demo", "Run it", "Everything at once: the stack, a month of a shop, what SQL says."),
     "example": ("example", "Run it", "69,659 real purchases (CDNOW) through the pipeline, and what SQL says."),
     "simulate": ("simulate", "Feed it", "Send a made-up shop's events to Kafka or a file."),

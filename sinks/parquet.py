@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 # Every value is its own: a dictionary would be built and thrown away.
 _DISTINCT = frozenset(
     {"event_id", "message_id", "endpoint", "facets", "extra", "value", "key", "error", "origin", "_payload_hash", "_offset"}
+    | {"id", "rest"}
     | {"event_timestamp", "arrival_timestamp", "sent_at", "received_at", "session_start_timestamp", "session_stop_timestamp"}
 )
 _DELTA_ENCODED = frozenset({"_offset", "event_timestamp", "arrival_timestamp", "sent_at", "received_at"})
@@ -16,7 +17,7 @@ _DELTA_ENCODED = frozenset({"_offset", "event_timestamp", "arrival_timestamp", "
 def encode_parquet(rows: pa.Table) -> bytes:
     """One Parquet file of all rows in one row group; times as microseconds, as Delta reads them."""
     sink = pa.BufferOutputStream()
-    dictionary, encodings = _encodings(rows.schema)
+    dictionary, encodings = column_encodings(rows.schema)
     pq.write_table(
         rows,
         sink,
@@ -33,7 +34,7 @@ def encode_parquet(rows: pa.Table) -> bytes:
 
 
 @functools.lru_cache(maxsize=8)
-def _encodings(schema: pa.Schema) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+def column_encodings(schema: pa.Schema) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Paths of the leaves that get a dictionary, and the encoding of those that have a better one."""
     dictionary: list[str] = []
     encodings: list[tuple[str, str]] = []

@@ -1,15 +1,30 @@
-"""The S3 store: where it is, whose key is used, and the three calls that the lake needs of it."""
+"""The S3 store: where it is, whose key is used, and the calls that the lake needs of it."""
 
 import base64
+import contextlib
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import botocore.config
 import botocore.exceptions
 import botocore.session
 
 from schemas.errors import UnavailableError
+
+# So many keys go into one request to delete.
+_DELETES_MAX = 1000
+_PART_BYTES = 16_000_000
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of the store; `modified_at` in seconds since 1970, by the store's clock."""
+
+    key: str
+    size_bytes: int
+    modified_at: float
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,50 @@ class Store:
 
     def put(self, key: str, body: bytes) -> None:
         """Write an object; its MD5 goes along, so that a body that was torn or altered on the way is refused by the store."""
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        self.client().put_object(Bucket=self.bucket, Key=key, Body=body, ContentMD5=digest)
+        self.client().put_object(Bucket=self.bucket, Key=key, Body=body, ContentMD5=_content_md5(body))
+
+    def put_file(self, key: str, file: BinaryIO) -> int:
+        """Write a local file as an object, in parts, each with its MD5, so that little of it is in memory; returns its bytes."""
+        file.seek(0)
+        first = file.read(_PART_BYTES)
+        if len(first) < _PART_BYTES:
+            self.put(key, first)
+            return len(first)
+        place = {"Bucket": self.bucket, "Key": key}
+        place["UploadId"] = self.client().create_multipart_upload(**place)["UploadId"]
+        try:
+            parts: list[dict[str, Any]] = []
+            part = first
+            while part:
+                number = len(parts) + 1
+                tag = self.client().upload_part(**place, PartNumber=number, Body=part, ContentMD5=_content_md5(part))["ETag"]
+                parts.append({"PartNumber": number, "ETag": tag})
+                part = file.read(_PART_BYTES)
+            self.client().complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
+        except BaseException:
+            with contextlib.suppress(botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+                self.client().abort_multipart_upload(**place)
+            raise
+        return file.tell()
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; those that are not there any more are no error.
+
+        Raises UnavailableError when the store kept one of them.
+        """
+        for start in range(0, len(keys), _DELETES_MAX):
+            objects = [{"Key": key} for key in keys[start : start + _DELETES_MAX]]
+            kept = self.client().delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors", [])
+            if kept:
+                raise UnavailableError(
+                    f"The S3 store did not delete '{kept[0].get('Key')}' and {len(kept) - 1} more: {kept[0].get('Message')}."
+                )
+
+    def list_objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object under a prefix, in the order of their keys."""
+        for page in self.client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                yield StoredObject(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
 
     def get(self, key: str) -> bytes:
         """Read an object whole."""
@@ -121,6 +178,10 @@ class Store:
             "endpoint_url": self.endpoint or None,
             "client_kwargs": {"region_name": self.region},
         }
+
+
+def _content_md5(body: bytes) -> str:
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
 
 
 def _no_key(why: str) -> UnavailableError:

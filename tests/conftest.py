@@ -33,7 +33,9 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A running stack without workers: the settings that it was started with."""
-    settings = load_settings(home=tmp_path_factory.mktemp("stack") / "home", port_offset=free_port_offset(), local_workers=0)
+    settings = load_settings(
+        home=tmp_path_factory.mktemp("stack") / "home", port_offset=free_port_offset(), local_workers=0, local_maintenance=False
+    )
     with running_stack(settings):
         yield settings
 
@@ -101,7 +103,7 @@ def free_port_offset() -> int:
     """An offset at which every default port is free; below the ports that the system gives to outgoing connections."""
     for offset in random.sample(range(1000, 20000, 20), 200):
         settings = load_settings(port_offset=offset)
-        ports = [settings.kafka_port, settings.kafka_controller_port, settings.s3_port, *range(9464 + offset, 9468 + offset), 8080 + offset]
+        ports = [settings.kafka_port, settings.kafka_controller_port, settings.s3_port, *range(9463 + offset, 9468 + offset), 8080 + offset]
         if all(is_free(port) for port in ports):
             return offset
     raise AssertionError("no free ports")

@@ -33,7 +33,7 @@ from tests.conftest import free_port_offset, headwater, running_stack
 def second_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A stack of this module's own, to be hurt; its home has a name that is long and full of signs that mean something elsewhere."""
     home = tmp_path_factory.mktemp("second") / ("100% of the trouble; #1 $HOME 'quoted' " + "x" * 80)
-    settings = load_settings(home=home, port_offset=free_port_offset(), local_workers=0)
+    settings = load_settings(home=home, port_offset=free_port_offset(), local_workers=0, local_maintenance=False)
     with running_stack(settings):
         yield settings
 
@@ -141,6 +141,15 @@ def test_logs_show_one_process_and_refuse_a_name_that_is_none(second_stack: Sett
     wrong = headwater(second_stack, "logs", "zookeeper")
     assert wrong.returncode == 2
     assert "kafka, s3" in wrong.stderr
+
+
+def test_maintenance_runs_beside_the_workers_unless_it_is_not_wanted(second_stack: Settings) -> None:
+    start_stack(second_stack.model_copy(update={"local_maintenance": True}))
+    maintained = _pids(second_stack)
+    assert set(maintained) == {"kafka", "s3", "maintain"}
+    assert {process["name"]: process["state"] for process in read_processes(second_stack)}["maintain"] == "running"
+    start_stack(second_stack)
+    assert set(_pids(second_stack)) == {"kafka", "s3"}
 
 
 def test_down_stops_all_and_delete_removes_the_home(second_stack: Settings) -> None:

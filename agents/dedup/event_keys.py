@@ -19,6 +19,9 @@ from agents.prepared_select import PreparedSelect
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
+# Raised with every change of what `hash_events` returns: keys that are kept in the lake are then made anew.
+HASH_VERSION = 1
+
 # Lengths stand in front, so that no two triples give the same text; a missing endpoint has length -1 and differs from ''.
 _SENDER_AND_ID = (
     "md5_number(concat(strlen(app_id), ':', coalesce(strlen(endpoint_id), -1), ':', app_id, endpoint_id, event_id)) as sender_and_id"

@@ -20,7 +20,13 @@ _CELLS_MAX = 8_000_000
 
 
 def partitions_of(partition_count: int, app_ids: Text, endpoint_ids: Text, event_ids: Text) -> npt.NDArray[np.int32]:
-    """The partition of each row: murmur2 of the record's key, without its sign bit, modulo `partition_count`.
+    """The partition of each row: `key_hashes` modulo `partition_count`."""
+    found: npt.NDArray[np.int32] = key_hashes(app_ids, endpoint_ids, event_ids) % np.int32(partition_count)
+    return found
+
+
+def key_hashes(app_ids: Text, endpoint_ids: Text, event_ids: Text) -> npt.NDArray[np.int32]:
+    """murmur2 of each row's record key, without its sign bit.
 
     The key is app_id/endpoint_id in lower case, UTF-8; app_id/event_id where endpoint_id is null or empty.
     """
@@ -28,9 +34,8 @@ def partitions_of(partition_count: int, app_ids: Text, endpoint_ids: Text, event
     has_endpoint = pc.greater(pc.fill_null(pc.binary_length(endpoints), 0), 0)
     senders = pc.if_else(has_endpoint, endpoints, _flat(event_ids))
     keys = pc.dictionary_encode(pc.binary_join_element_wise(_flat(app_ids), senders, "/"))
-    hashes = murmur2(_lower(keys.dictionary))
-    partitions = ((hashes & np.uint32(0x7FFFFFFF)) % np.uint32(partition_count)).astype(np.int32)
-    found: npt.NDArray[np.int32] = partitions[keys.indices.to_numpy()]
+    hashes = (murmur2(_lower(keys.dictionary)) & np.uint32(0x7FFFFFFF)).astype(np.int32)
+    found: npt.NDArray[np.int32] = hashes[keys.indices.to_numpy()]
     return found
 
 

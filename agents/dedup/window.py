@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _RUNS_PER_MERGE_LOG2 = 3
 _FILL_KEYS = 1_000_000
+_GATHERED_KEYS_MIN, _GATHERED_KEYS_MAX = 100_000, 500_000
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,12 @@ class KeyWindow:
             self._bitmap.add(run.ids)
         self._settle()
 
+    def expect(self, key_count: int) -> None:
+        """Make room in the bitmap for so many keys at once, as far as the budget allows: it need not be renewed while they come."""
+        self._bitmap = KeyBitmap(0, 0)
+        self._bitmap = KeyBitmap(max(key_count, self.key_count), self._budget.share(self) // 4)
+        self._mark_all()
+
     def expire(self, window_secs: float) -> None:
         """Let go of keys older than `window_secs` before the latest append time; merges are spread over the calls."""
         self._oldest_kept = max(self._oldest_kept, self.latest_at - round(window_secs * 1e6))
@@ -203,6 +210,9 @@ class KeyWindow:
         # The old one goes first: both at once might be more than the budget.
         self._bitmap = KeyBitmap(0, 0)
         self._bitmap = KeyBitmap(self.key_count, self._budget.share(self) // 4)
+        self._mark_all()
+
+    def _mark_all(self) -> None:
         for run in self._runs:
             for start in range(0, len(run), _FILL_KEYS):
                 self._bitmap.add(run.ids[start : start + _FILL_KEYS])
@@ -233,6 +243,31 @@ class KeyWindow:
                 self._budget.bytes_max,
             )
         self.spill_error = error
+
+
+class Gathered:
+    """Keys on their way into a window: pieces that continue in ascending order become one run, which needs no sorting; others are
+    gathered until there are enough to be sorted together."""
+
+    def __init__(self, window: KeyWindow) -> None:
+        self._window = window
+        self._parts: list[tuple[U64, U64, I64]] = []
+        self._count = 0
+
+    def add(self, ids: U64, rests: U64, times: I64) -> None:
+        if not len(ids):
+            return
+        is_next_stretch = bool(self._parts) and ids[0] <= self._parts[-1][0][-1]
+        if self._count >= _GATHERED_KEYS_MAX or (is_next_stretch and self._count >= _GATHERED_KEYS_MIN):
+            self.learn()
+        self._parts.append((ids, rests, times))
+        self._count += len(ids)
+
+    def learn(self) -> None:
+        """Hand what is gathered to the window."""
+        if self._parts:
+            _learn(self._window, self._parts)
+        self._parts, self._count = [], 0
 
 
 def fill_window(con: duckdb.DuckDBPyConnection, window: KeyWindow, tables: Iterable[pa.Table | pa.RecordBatch]) -> None:

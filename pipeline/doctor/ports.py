@@ -22,7 +22,12 @@ def check_ports(case: Case) -> Iterator[Finding]:
         way_out = "set HEADWATER_PORT_OFFSET to move the whole stack, for example HEADWATER_PORT_OFFSET=100"
         if len(users) > 1:
             is_sound = False
-            yield broken(f"port {port}", f"wanted by {what}", "one of them", f"unset HEADWATER_METRICS_PORT, or {way_out}")
+            yield broken(
+                f"port {port}",
+                f"wanted by {what}",
+                "one of them",
+                f"unset HEADWATER_METRICS_PORT and HEADWATER_MAINTAIN_METRICS_PORT, or {way_out}",
+            )
         elif users[0][0] not in running and not is_free(port):
             is_sound = False
             owner = find_owner(port)
@@ -45,3 +50,5 @@ def _list_ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
     if settings.kafka_is_local or settings.s3_is_local:
         for index in range(settings.local_workers):
             yield f"worker-{index}", f"the metrics page of worker-{index}", settings.metrics_address_port + index
+        if settings.local_maintenance:
+            yield "maintain", "the metrics page of maintenance", settings.maintain_address_port

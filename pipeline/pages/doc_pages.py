@@ -15,6 +15,7 @@ from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
 from pipeline.ask.views import load_views
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
+from pipeline.maintenance.metrics import MaintenanceMetrics
 from pipeline.metrics import WorkerMetrics
 from pipeline.pages.markdown import WRITTEN, markdown_table
 from pipeline.topology import TOPICS
@@ -53,21 +54,26 @@ def render_topics() -> str:
 
 
 def render_metrics() -> str:
-    """Every metric of a worker."""
-    registry = CollectorRegistry()
-    found = [metric for metric in vars(WorkerMetrics(registry)).values() if hasattr(metric, "describe")]
+    """Every metric of a worker and of maintenance."""
+    parts = [
+        "# Metrics\n",
+        WRITTEN.format(source="pipeline/metrics.py and pipeline/maintenance/metrics.py"),
+        "Each worker serves its own at `/metrics` on `HEADWATER_METRICS_PORT`, for Prometheus.\n",
+        _render_metrics(WorkerMetrics(CollectorRegistry())),
+        "## Maintenance\n",
+        "`headwater maintain` serves these on `HEADWATER_MAINTAIN_METRICS_PORT`.\n",
+        _render_metrics(MaintenanceMetrics(CollectorRegistry())),
+    ]
+    return "\n".join(parts)
+
+
+def _render_metrics(metrics: object) -> str:
     rows = []
-    for metric in found:
+    for metric in [metric for metric in vars(metrics).values() if hasattr(metric, "describe")]:
         (family,) = metric.describe()
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append((f"`{name}`", family.type, ", ".join(metric._labelnames), family.documentation))
-    parts = [
-        "# Metrics\n",
-        WRITTEN.format(source="pipeline/metrics.py"),
-        "Each worker serves them at `/metrics` on `HEADWATER_METRICS_PORT`, for Prometheus.\n",
-        markdown_table(["metric", "kind", "labels", "meaning"], sorted(rows)),
-    ]
-    return "\n".join(parts)
+    return markdown_table(["metric", "kind", "labels", "meaning"], sorted(rows))
 
 
 def render_commands() -> str:

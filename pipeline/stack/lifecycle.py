@@ -24,6 +24,8 @@ from schemas.errors import SettingError, UnavailableError, UsageError
 ANSWER_SECS_MAX = 90
 STOP_SECS_MAX = 45
 FREE_BYTES_MIN = 500_000_000
+# What answers before the workers and maintenance start.
+SERVERS = ("kafka", "s3")
 # What a worker may have put into a home before the stack was first started there.
 WORKER_FOLDERS = {"faust", "spill", "imports", "example", "sql_history", "demo-ledger.json"}
 
@@ -53,7 +55,7 @@ def start_stack(settings: Settings) -> None:
             supervisor.apply_config()
         else:
             supervisor.start()
-        _start(supervisor, [program for program in programs if not program.name.startswith("worker-")])
+        _start(supervisor, [program for program in programs if program.name in SERVERS])
         if settings.kafka_is_local:
             status.update("Waiting for Kafka")
             _wait(supervisor, "kafka", lambda: answers_kafka(settings))
@@ -63,12 +65,12 @@ def start_stack(settings: Settings) -> None:
             ensure_bucket(settings)
         require_partitions_kept(settings)
         ensure_topics(settings, console.print)
-        workers = [program for program in programs if program.name.startswith("worker-")]
-        _start(supervisor, workers)
-        for worker in workers:
-            status.update(f"Waiting for {worker.name}")
+        own = [program for program in programs if program.name not in SERVERS]
+        _start(supervisor, own)
+        for program in own:
+            status.update(f"Waiting for {program.name}")
             # A worker serves its metrics once it has reached Kafka, the store and the lake.
-            _wait(supervisor, worker.name, partial(_answers, worker))
+            _wait(supervisor, program.name, partial(_answers, program))
 
 
 def stop_stack(settings: Settings, *, is_deleted: bool = False) -> bool:

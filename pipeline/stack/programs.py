@@ -53,7 +53,7 @@ def stack_folder(settings: Settings) -> Path:
 
 
 def local_programs(settings: Settings) -> list[Program]:
-    """The programs that these settings ask for: Kafka and S3 unless they are elsewhere, and the workers.
+    """The programs that these settings ask for: Kafka and S3 unless they are elsewhere, the workers and maintenance.
 
     Raises UnavailableError when Java or a jar is missing.
     """
@@ -65,7 +65,8 @@ def local_programs(settings: Settings) -> list[Program]:
         programs.append(_kafka(settings, jars[: len(lock["kafka"])]))
     if settings.s3_is_local:
         programs.append(_s3(settings, jars[-len(lock["s3"]) :]))
-    return programs + [_worker(settings, index) for index in range(settings.local_workers)]
+    programs += [_worker(settings, index) for index in range(settings.local_workers)]
+    return programs + ([_maintain(settings)] if settings.local_maintenance else [])
 
 
 def _kafka(settings: Settings, jars: list[Path]) -> Program:
@@ -121,17 +122,23 @@ def _s3(settings: Settings, jars: list[Path]) -> Program:
 
 def _worker(settings: Settings, index: int) -> Program:
     name, metrics_port = f"worker-{index}", settings.metrics_address_port + index
-    # Settings of the stack itself are left out: a worker need not start anew because there are more of them, or more partitions.
-    shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith(STACK_SETTINGS)}
-    variables = shared | {
-        "HEADWATER_HOME": str(settings.home.resolve()),
-        "HEADWATER_WORKER_INSTANCE": name,
-        "HEADWATER_METRICS_PORT": str(metrics_port),
-    }
-    exports = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in sorted(variables.items()))
-    script = f"{exports}exec {shlex.join([sys.executable, '-m', 'pipeline.cli', 'worker'])}\n"
+    script = _own_script(settings, "worker", HEADWATER_WORKER_INSTANCE=name, HEADWATER_METRICS_PORT=str(metrics_port))
     ports = {f"the metrics page of {name}": metrics_port}
     return Program(name, script, ports, stop_secs=15, priority=100, exit_codes_final=EXIT_CODES_FINAL)
+
+
+def _maintain(settings: Settings) -> Program:
+    ports = {"the metrics page of maintenance": settings.maintain_address_port}
+    # A step may take as long as writing one file.
+    return Program("maintain", _own_script(settings, "maintain"), ports, stop_secs=30, priority=100, exit_codes_final=EXIT_CODES_FINAL)
+
+
+def _own_script(settings: Settings, command: str, **own: str) -> str:
+    # Settings of the stack itself are left out: a worker need not start anew because there are more of them, or more partitions.
+    shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith(STACK_SETTINGS)}
+    variables = shared | {"HEADWATER_HOME": str(settings.home.resolve())} | own
+    exports = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in sorted(variables.items()))
+    return f"{exports}exec {shlex.join([sys.executable, '-m', 'pipeline.cli', command])}\n"
 
 
 def environment(settings: Settings) -> dict[str, str]:
