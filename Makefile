@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 READY := .venv/.ready
 
-.PHONY: help setup up down status maintain demo example sql views test test-full lint doctor check audit lock docs
+.PHONY: help setup up down status maintain demo example sql views test test-full lint doctor check audit bench bench-quick lock docs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,12 @@ check: $(READY) ## Run queries/checks over the lake
 	@$(H) check
 audit: $(READY) ## Prove that every record up to the offsets reached is in the lake once
 	@$(H) audit
+
+##@ Measure it
+bench: $(READY) ## What each stage, the whole path and other ways cost, in one table (20 minutes)
+	@$(PY) -m tests.bench
+bench-quick: $(READY) ## The same with fewer events and cases (3 minutes)
+	@$(PY) -m tests.bench --quick
 
 ##@ Ship it
 docs: $(READY) ## Write the reference pages anew from the code

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from pipeline.config import Settings, load_settings
+from pipeline.producer import Producer
 from pipeline.report import print_figures, print_json, print_rows
 from pipeline.simulate.compare import compare_ledger, list_differences
 from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.plan import Plan, build_plan
+from pipeline.simulate.preload import preload_topic
 from pipeline.simulate.write import FileTarget, KafkaTarget, Pace, Progress, Target, run_simulation
 from pipeline.topology import RAW_EVENTS, topic_name
 from schemas.errors import UsageError
@@ -41,6 +43,7 @@ def simulate(
     topic: str = typer.Option("", help="Topic, in place of raw-events."),
     seed: int = typer.Option(1, help="The same seed, options and start give the same bytes."),
     app_id: str = typer.Option("shop", "--app", help="Id of the app."),
+    preload: int = typer.Option(0, help="Send so many events as fast as Kafka takes them, none dirty, without a ledger."),
     dirty: float = typer.Option(0.02, help="Share of messages that something happens to: resent, late, malformed, ...; 0: none."),
     ledger: Annotated[Path | None, typer.Option(help="File for the true answers, JSON.")] = None,
     compare: Annotated[Path | None, typer.Option(help="Send nothing: compare this ledger with SQL; exit 1 when they differ.")] = None,
@@ -58,15 +61,58 @@ def simulate(
         raise UsageError("Option '--live' is given without '--rate'; expected events a second, for example --live --rate 1000.")
     plan = build_plan(users, days, start, seed, app_id, dirty, live, datetime.now(UTC).date())
     topic = topic or topic_name(settings, RAW_EVENTS)
+    if preload:
+        _require_alone(preload, {"--live": live, "--ledger": ledger, "--to": to != "kafka" and to})
+        report = _preload(plan, Producer(settings, topic), preload, rate, duration)
+        _print_report({"to": topic, **report, "seed": seed, "start": plan.start.isoformat()}, as_json)
+        return
     if ledger is not None:
         _write(ledger, "")
     target: Target = KafkaTarget(settings, topic) if to == "kafka" else FileTarget(Path(to))
     report = _send(plan, target, rate, duration, ledger)
     report = {"to": topic if to == "kafka" else to, **report, "seed": seed, "start": "" if live else plan.start.isoformat()}
+    _print_report(report, as_json)
+
+
+def _require_alone(preload: int, others: Mapping[str, object]) -> None:
+    """Options that a preload does not know are refused: who asks for a ledger would wait for true answers in vain."""
+    if preload < 0:
+        raise UsageError(f"Option '--preload' is {preload}; expected a number of events, for example 1000000.")
+    for name, value in others.items():
+        if value:
+            raise UsageError(
+                f"Option '--preload' is given with '{name}'; a preload sends past days to Kafka and keeps no true answers. Leave one of the two out."
+            )
+
+
+def _print_report(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
         print_figures(report)
+
+
+def _preload(plan: Plan, producer: Producer, count: int, rate: float, duration: float) -> dict[str, Any]:
+    """Fill the topic with a progress bar; the figures to print."""
+    producer.check_topic()
+    began = time.monotonic()
+    with _stop_on_interrupt() as stopping:
+        with _progress_bar() as show:
+            for progress in preload_topic(plan, producer, count, Pace(rate, duration, time.time, stopping.wait)):
+                show(progress)
+        producer.flush()
+        is_interrupted = stopping.is_set()
+    return _count(producer.sent, producer.acknowledged, time.monotonic() - began, is_interrupted)
+
+
+def _count(sent: int, acknowledged: int, secs: float, is_interrupted: bool) -> dict[str, Any]:
+    return {
+        "sent": sent,
+        "acknowledged": acknowledged,
+        "secs": round(secs, 3),
+        "events_per_sec": round(sent / secs),
+        "is_interrupted": is_interrupted,
+    }
 
 
 def _send(plan: Plan, target: Target, rate: float, duration: float, ledger: Path | None) -> dict[str, Any]:
@@ -84,13 +130,7 @@ def _send(plan: Plan, target: Target, rate: float, duration: float, ledger: Path
     secs = time.monotonic() - began
     if ledger is not None and answers is not None:
         _write(ledger, json.dumps(answers.report(), indent=1) + "\n")
-    return {
-        "sent": sent,
-        "acknowledged": target.acknowledged,
-        "secs": round(secs, 3),
-        "events_per_sec": round(sent / secs),
-        "is_interrupted": is_interrupted,
-    }
+    return _count(sent, target.acknowledged, secs, is_interrupted)
 
 
 def _compare(settings: Settings, path: Path, as_json: bool) -> None:

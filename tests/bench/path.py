@@ -1,0 +1,97 @@
+"""What the whole path costs: real workers over a topic that is full, with Kafka, S3 and maintenance on the same cores."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psutil
+
+from pipeline.cli import COMMANDS
+from pipeline.config import Settings
+from tests.bench.ground import open_scene, preload, read_busy, read_cpu, server_processes, start_headwater
+from tests.bench.rows import Budget, Row, Sizes
+from tests.stream import metrics
+from tests.worker_process import WorkerProcess, running
+
+SECS_MAX = 300
+# Records a second that arrive while the full topic is read, so that Kafka's own work is there as in life.
+ARRIVING = 20_000
+CPU_BUDGET = Budget("cpu_us", 10.0)
+
+
+def measure_paths(ground: Settings, sizes: Sizes) -> Iterator[Row]:
+    """Rows for each number of partitions and of workers, and for the run with everything beside it."""
+    for partitions in sizes.partition_counts:
+        yield from _measure(ground, sizes.path_events, partitions, 1, is_beside=False)
+    for workers in sizes.worker_counts[1:]:
+        yield from _measure(ground, sizes.path_events, 4, workers, is_beside=False)
+    yield from _measure(ground, sizes.path_events, 4, 1, is_beside=True)
+
+
+def _measure(ground: Settings, count: int, partitions: int, worker_count: int, is_beside: bool) -> Iterator[Row]:
+    workers_named = "1 worker" if worker_count == 1 else f"{worker_count} workers"
+    what = f"{workers_named}, {partitions} partition{'s' * (partitions > 1)}"
+    if is_beside:
+        what += ", everything beside"
+    name = f"path-{partitions}-{worker_count}{'-beside' * is_beside}"
+    with open_scene(ground, name, partitions) as settings, ExitStack() as stack:
+        preload(settings, count)
+        workers = [WorkerProcess(settings, settings.home, number) for number in range(worker_count)]
+        stack.enter_context(running(*workers))
+        processes = server_processes(ground) | {f"worker {number}": psutil.Process(_pid(worker)) for number, worker in enumerate(workers)}
+        if is_beside:
+            processes |= _start_beside(settings, stack)
+        # Starting, and the first flush, are not the steady state.
+        first = _wait_for(workers, count // 20)
+        began, cpu, busy = time.perf_counter(), read_cpu(processes), read_busy()
+        last = _wait_for(workers, count)
+        secs, busy_after = time.perf_counter() - began, read_busy()
+        used = {key: value - cpu[key] for key, value in read_cpu(processes).items()}
+    landed = last - first
+    own = sum(value for key, value in used.items() if key.startswith("worker"))
+    cores = (busy_after[0] - busy[0]) / (busy_after[1] - busy[1]) * psutil.cpu_count()
+    each = f"{landed / own:,.0f} events/s per core of CPU used; {cores:.1f} of {psutil.cpu_count()} cores busy"
+    yield Row("path", what, own / landed * 1e6, landed / secs, budget=CPU_BUDGET if is_beside else None, note=each)
+    for key, value in used.items():
+        if not key.startswith("worker") or worker_count > 1:
+            yield Row("path", f"  {key}, beside {what}" if not key.startswith("worker") else f"  {key} of {what}", value / landed * 1e6)
+
+
+def _start_beside(settings: Settings, stack: ExitStack) -> dict[str, psutil.Process]:
+    """Records that go on arriving and, where there is one, the maintenance service; ended with `stack`."""
+    commands: dict[str, tuple[str, ...]] = {"producer": ("simulate", "--preload", str(SECS_MAX * ARRIVING), "--rate", str(ARRIVING), "--seed", "2")}
+    if "maintain" in COMMANDS:
+        commands["maintenance"] = ("maintain",)
+    found = {}
+    for name, arguments in commands.items():
+        process = start_headwater(settings, *arguments)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        found[name] = psutil.Process(process.pid)
+    return found
+
+
+def _wait_for(workers: list[WorkerProcess], count: int) -> float:
+    """Records that the workers together have landed, once they are `count` or more."""
+    end = time.monotonic() + SECS_MAX
+    while time.monotonic() < end:
+        landed = sum(_landed(worker) for worker in workers)
+        if landed >= count:
+            return landed
+        time.sleep(0.1)
+    raise TimeoutError(f"{count} records have not landed after {SECS_MAX} s; see {workers[0].log}")
+
+
+def _landed(worker: WorkerProcess) -> float:
+    if not worker.is_running:
+        raise RuntimeError(f"a worker ended by itself; its log: {worker.log.read_text()[-2000:]}")
+    try:
+        return float(metrics(worker)["headwater_records_consumed_total"])
+    except OSError:
+        # It does not serve them yet.
+        return 0.0
+
+
+def _pid(worker: WorkerProcess) -> int:
+    assert worker.process is not None
+    return worker.process.pid
