@@ -80,6 +80,12 @@ def preload(settings: Settings, count: int, seed: int = 1) -> float:
     return time.monotonic() - began
 
 
+def run_maintenance(settings: Settings) -> None:
+    """One round of maintenance, under its own guard."""
+    command = [sys.executable, "-m", "pipeline.cli", "maintain", "--once"]
+    subprocess.run(command, env=os.environ | environment(settings), stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=True)
+
+
 def server_processes(ground: Settings) -> dict[str, psutil.Process]:
     """Kafka and S3."""
     return {found["name"]: psutil.Process(found["pid"]) for found in read_processes(ground) if found["pid"]}

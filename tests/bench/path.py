@@ -1,7 +1,7 @@
 """What the whole path costs: real workers over a topic that is full, with Kafka, S3 and maintenance on the same cores."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import psutil
@@ -16,10 +16,12 @@ from tests.worker_process import WorkerProcess, running
 SECS_MAX = 300
 # Records a second that arrive while the full topic is read, so that Kafka's own work is there as in life.
 ARRIVING = 20_000
+MAINTENANCE_SHARE_MAX = 0.25
+# 100,000 events a second for each core's worth of CPU.
 CPU_BUDGET = Budget("cpu_us", 10.0)
 
 
-def measure_paths(ground: Settings, sizes: Sizes) -> Iterator[Row]:
+def measure_paths(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Iterator[Row]:
     """Rows for each number of partitions and of workers, and for the run with everything beside it."""
     for partitions in sizes.partition_counts:
         yield from _measure(ground, sizes.path_events, partitions, 1, is_beside=False)
@@ -29,37 +31,50 @@ def measure_paths(ground: Settings, sizes: Sizes) -> Iterator[Row]:
 
 
 def _measure(ground: Settings, count: int, partitions: int, worker_count: int, is_beside: bool) -> Iterator[Row]:
-    workers_named = "1 worker" if worker_count == 1 else f"{worker_count} workers"
-    what = f"{workers_named}, {partitions} partition{'s' * (partitions > 1)}"
-    if is_beside:
-        what += ", everything beside"
+    what = f"{worker_count} worker{'s' * (worker_count > 1)}, {partitions} partition{'s' * (partitions > 1)}"
     name = f"path-{partitions}-{worker_count}{'-beside' * is_beside}"
-    with open_scene(ground, name, partitions) as settings, ExitStack() as stack:
+    with open_scene(ground, name, partitions) as settings:
         preload(settings, count)
+        yield from measure_workers(ground, settings, count, what + ", everything beside" * is_beside, worker_count, is_beside)
+
+
+def measure_workers(
+    ground: Settings, settings: Settings, count: int, what: str, worker_count: int = 1, is_beside: bool = False
+) -> Iterator[Row]:
+    """Rows for workers that land the `count` records of the topic, Kafka and S3 at work on the same cores.
+
+    `is_beside`: more records go on arriving meanwhile, and maintenance runs. Each process beside the workers has a row of its own.
+    """
+    with ExitStack() as stack:
         workers = [WorkerProcess(settings, settings.home, number) for number in range(worker_count)]
         stack.enter_context(running(*workers))
         processes = server_processes(ground) | {f"worker {number}": psutil.Process(_pid(worker)) for number, worker in enumerate(workers)}
         if is_beside:
             processes |= _start_beside(settings, stack)
         # Starting, and the first flush, are not the steady state.
-        first = _wait_for(workers, count // 20)
+        first = wait_for_landed(workers, count // 20)
         began, cpu, busy = time.perf_counter(), read_cpu(processes), read_busy()
-        last = _wait_for(workers, count)
+        last = wait_for_landed(workers, count)
         secs, busy_after = time.perf_counter() - began, read_busy()
         used = {key: value - cpu[key] for key, value in read_cpu(processes).items()}
     landed = last - first
     own = sum(value for key, value in used.items() if key.startswith("worker"))
     cores = (busy_after[0] - busy[0]) / (busy_after[1] - busy[1]) * psutil.cpu_count()
-    each = f"{landed / own:,.0f} events/s per core of CPU used; {cores:.1f} of {psutil.cpu_count()} cores busy"
-    yield Row("path", what, own / landed * 1e6, landed / secs, budget=CPU_BUDGET if is_beside else None, note=each)
+    note = f"{landed / own:,.0f} events/s per core of CPU used; {cores:.1f} of {psutil.cpu_count()} cores busy"
+    yield Row("path", what, own / landed * 1e6, landed / secs, budget=CPU_BUDGET if is_beside else None, note=note)
     for key, value in used.items():
-        if not key.startswith("worker") or worker_count > 1:
-            yield Row("path", f"  {key}, beside {what}" if not key.startswith("worker") else f"  {key} of {what}", value / landed * 1e6)
+        if key == "maintenance":
+            budget = Budget("ratio", MAINTENANCE_SHARE_MAX)
+            yield Row("path", f"{what}: {key}", value / landed * 1e6, ratio=value / own, budget=budget, note="of the worker's CPU")
+        elif not key.startswith("worker") or worker_count > 1:
+            yield Row("path", f"{what}: {key}", value / landed * 1e6)
 
 
 def _start_beside(settings: Settings, stack: ExitStack) -> dict[str, psutil.Process]:
     """Records that go on arriving and, where there is one, the maintenance service; ended with `stack`."""
-    commands: dict[str, tuple[str, ...]] = {"producer": ("simulate", "--preload", str(SECS_MAX * ARRIVING), "--rate", str(ARRIVING), "--seed", "2")}
+    commands: dict[str, tuple[str, ...]] = {
+        "producer": ("simulate", "--preload", str(SECS_MAX * ARRIVING), "--rate", str(ARRIVING), "--seed", "2")
+    }
     if "maintain" in COMMANDS:
         commands["maintenance"] = ("maintain",)
     found = {}
@@ -71,7 +86,7 @@ def _start_beside(settings: Settings, stack: ExitStack) -> dict[str, psutil.Proc
     return found
 
 
-def _wait_for(workers: list[WorkerProcess], count: int) -> float:
+def wait_for_landed(workers: list[WorkerProcess], count: int) -> float:
     """Records that the workers together have landed, once they are `count` or more."""
     end = time.monotonic() + SECS_MAX
     while time.monotonic() < end:

@@ -14,10 +14,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `section` and `what` name it across runs.
+    """One line of the table; `section` and `what` name it in all runs.
 
     `cpu_us`: microseconds of CPU an event, of all threads; `events_per_sec`: by the clock on the wall; `value` with its `unit`
-    where it is neither; `ratio`: CPU an event as a multiple of Headwater's whole path; `note`: what else must be said.
+    where it is neither; `ratio`: its CPU an event as a multiple of what the section compares with; `note`: what else must be said; `is_failed`: the section ended here.
     """
 
     section: str
@@ -29,6 +29,7 @@ class Row:
     ratio: float | None = None
     budget: Budget | None = None
     note: str = ""
+    is_failed: bool = False
 
     @property
     def is_met(self) -> bool | None:

@@ -48,7 +48,7 @@ VALIDATE_PARTS = {
 }
 
 
-def measure_stages(ground: Settings, sizes: Sizes) -> Iterator[Row]:
+def measure_stages(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Iterator[Row]:
     """A row for each stage, over the events of one topic of four partitions."""
     with open_scene(ground, "stages", flush_secs_max=600) as settings:
         preload(settings, sizes.stage_events)
