@@ -52,9 +52,7 @@ Record = tuple[bytes, bytes]
 def preload_topic(plan: Plan, producer: Producer, count: int, pace: Pace) -> Iterator[Progress]:
     """Send `count` events of `plan`, none of them dirty, every event id distinct; one Progress for each handful of them.
 
-    Ends early after the pace's duration, or when `pace.wait` says so. The producer is not flushed.
-
-    Raises UsageError when so many events would reach back to before 2001.
+    Ends early after the pace's duration, or when `pace.wait` says so. The producer is not flushed. Errors as of `make_events`.
     """
     began = pace.now()
     sent = 0
@@ -73,22 +71,18 @@ def preload_topic(plan: Plan, producer: Producer, count: int, pace: Pace) -> Ite
 def make_events(plan: Plan, count: int) -> Iterator[list[Record]]:
     """`count` events of `plan` as (key, value), in lists of at most BLOCK_MESSAGES.
 
-    Raises UsageError when so many events would reach back to before 2001.
+    Raises UsageError when so many would reach back to before 2001.
     """
-    clean = dataclasses.replace(plan, dirty=0.0)
-    pool = list(
-        itertools.islice(itertools.chain.from_iterable(messages for _, messages in simulate_days(clean)), min(count, POOL_MESSAGES))
-    )
-    if len(pool) < min(count, POOL_MESSAGES):
-        # A small shop has fewer messages than the pool would hold; they come back the sooner.
-        count = count if pool else 0
-    weeks = -(-(max((message.sent_ms for message in pool), default=plan.start_ms) + 1 - plan.start_ms) // WEEK)
-    rounds = -(-count // max(len(pool), 1))
+    messages = itertools.chain.from_iterable(slot for _, slot in simulate_days(dataclasses.replace(plan, dirty=0.0)))
+    pool = list(itertools.islice(messages, min(count, POOL_MESSAGES)))
+    assert pool, "somebody joins in every plan"
+    weeks = -(-(pool[-1].sent_ms + 1 - plan.start_ms) // WEEK)
+    rounds = -(-count // len(pool))
     if plan.start_ms - (rounds - 1) * weeks * WEEK < EARLIEST_MS:
         most = ((plan.start_ms - EARLIEST_MS) // (weeks * WEEK) + 1) * len(pool)
         raise UsageError(
-            f"Option '--preload' is {count}; expected at most {most} with this plan, or its times would lie before {_day(EARLIEST_MS)}. "
-            "Give a later --start, or send several times with another --seed."
+            f"Option '--preload' is {count}; expected at most {most} of this shop, or its times would lie before {_day(EARLIEST_MS)}. "
+            "Ask for more --users, or send several times with another --seed."
         )
     blocks = [Block(pool[start : start + BLOCK_MESSAGES]) for start in range(0, len(pool), BLOCK_MESSAGES)]
     del pool
