@@ -10,7 +10,7 @@ READY := .venv/.ready
 .PHONY: help setup up down status maintain demo example sql views test test-full lint doctor check audit bench bench-quick lock docs
 
 help: ## This list
-	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 ##@ Run it
 setup: $(READY) ## Make .venv with everything that is locked; nothing to do when it is there
@@ -62,6 +62,7 @@ lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs
 	$(LOCK) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) deploy/local/uv.in -o deploy/local/requirements-uv.txt
 	$(LOCK) deploy/local/cc.in -o deploy/local/requirements-cc.txt
+	$(LOCK) tests/bench/requirements.in -o tests/bench/requirements.txt
 	$(PY) -m pipeline.stack.lock
 
 $(READY): requirements-dev.txt deploy/local/requirements-uv.txt pyproject.toml deploy/local/setup.sh

@@ -60,10 +60,11 @@ def bench(
     with open_ground() as ground:
         for name in sections:
             rows += _measure(name, ground, sizes, rows)
-    run = report.build_run(sizes.name, rows)
+            run = report.build_run(sizes.name, rows)
+            # After each section: a run that is stopped keeps what it has.
+            if json is not None:
+                report.write_run(run, json)
     report.print_run(run)
-    if json is not None:
-        report.write_run(run, json)
     if earlier is not None:
         report.print_comparison(earlier, run)
     if any(row.is_failed for row in rows):

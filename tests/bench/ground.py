@@ -1,5 +1,6 @@
 """What a benchmark stands on: a stack of its own, scenes on it with topics and a bucket each, and the CPU that processes used."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -16,23 +17,50 @@ import psutil
 
 from pipeline.config import Settings, load_settings
 from pipeline.kafka_admin import open_admin
+from pipeline.stack.lifecycle import start_stack
 from pipeline.stack.programs import environment
 from pipeline.stack.readiness import ensure_bucket
 from pipeline.stack.status import read_processes
+from pipeline.stack.supervision import kill_processes
+from pipeline.topic_ids import TopicIds, TopicState
 from pipeline.topics import ensure_topics
-from pipeline.topology import TOPICS, topic_name
-from tests.conftest import free_port_offset, running_stack
+from pipeline.topology import RAW_EVENTS, TOPICS, topic_name
+from tests.conftest import free_port_offset
 
 
 @contextmanager
 def open_ground() -> Iterator[Settings]:
-    """A stack without workers in a folder of its own, on free ports; stopped and removed at the end, also when this process is killed."""
+    """A stack without workers in a folder of its own, on free ports.
+
+    Stopped and removed at the end with all that was started on it, also when this process is killed: another one, `clear_ground`,
+    waits for the end of its standard input, which comes when this one closes it or is gone.
+    """
     for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
         del os.environ[name]
-    with tempfile.TemporaryDirectory(prefix="headwater-bench-", ignore_cleanup_errors=True) as folder:
-        settings = load_settings(home=Path(folder) / "home", port_offset=free_port_offset(), local_workers=0)
-        with running_stack(settings):
-            yield settings
+    folder = tempfile.mkdtemp(prefix="headwater-bench-")
+    settings = load_settings(home=Path(folder) / "home", port_offset=free_port_offset(), local_workers=0)
+    command = [sys.executable, "-m", "tests.bench.ground", folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):
+        start_stack(settings)
+        yield settings
+
+
+def clear_ground(folder: Path) -> None:
+    """Kill every process of the folder, until there is none, and remove it."""
+    while found := find_processes(folder):
+        kill_processes(found, secs=0)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_processes(folder: Path) -> list[psutil.Process]:
+    """Processes that run in the folder (supervisord and what it keeps) or whose HEADWATER_HOME lies there (workers, commands, peers)."""
+    inside = f"{folder}{os.sep}"
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if f"{process.cwd()}{os.sep}".startswith(inside) or process.environ().get("HEADWATER_HOME", "").startswith(inside):
+                found.append(process)
+    return found
 
 
 @contextmanager
@@ -86,6 +114,15 @@ def run_maintenance(settings: Settings) -> None:
     subprocess.run(command, env=os.environ | environment(settings), stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=True)
 
 
+def find_topic(settings: Settings) -> TopicState:
+    """Kafka's id of raw-events, and how many partitions it has."""
+    topic, ids = topic_name(settings, RAW_EVENTS), TopicIds(settings)
+    try:
+        return ids.look_up([topic])[topic]
+    finally:
+        ids.close()
+
+
 def server_processes(ground: Settings) -> dict[str, psutil.Process]:
     """Kafka and S3."""
     return {found["name"]: psutil.Process(found["pid"]) for found in read_processes(ground) if found["pid"]}
@@ -122,3 +159,8 @@ class Cost:
 def _own_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    clear_ground(Path(sys.argv[1]))

@@ -19,10 +19,9 @@ from pipeline.cli import COMMANDS
 from pipeline.config import Settings
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
-from pipeline.topology import RAW_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.lake import LakeTable
-from tests.bench.ground import open_scene, preload, run_maintenance
+from tests.bench.ground import find_topic, open_scene, preload, run_maintenance
 from tests.bench.path import wait_for_landed
 from tests.bench.rows import Budget, Row, Sizes
 from tests.stream import metrics
@@ -138,11 +137,9 @@ def _rebuild() -> None:
     from agents.land import Position, Range
     from pipeline.config import load_settings
     from pipeline.event_stream import build_event_steps
-    from pipeline.topic_ids import TopicIds
 
     settings = load_settings()
-    topic = topic_name(settings, RAW_EVENTS)
-    state = TopicIds(settings).look_up([topic])[topic]
+    state = find_topic(settings)
     windows = build_event_steps(settings, LakeTable(build_store(settings), load_table("events"))).windows
     numbers = range(state.partition_count)
     began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -97,7 +98,11 @@ def run_peer(settings: Settings, peer: Peer, count: int, rig: str = "") -> dict[
     module = f"tests.bench.peers.{peer.module}"
     code = f"{rig}\nimport runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     command = [str(PYTHON), "-c", code, json.dumps(dataclasses.asdict(job))]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECS_MAX, check=False)
+    # By this variable whoever clears up finds it.
+    variables = os.environ | {"HEADWATER_HOME": str(settings.home)}
+    done = subprocess.run(
+        command, env=variables, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECS_MAX, check=False
+    )
     if done.returncode != 0:
         raise PeerError(f"Peer '{peer.module}' ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])

@@ -113,9 +113,13 @@ def print_comparison(before: dict[str, Any], after: dict[str, Any], console: Con
 
 
 def compare_runs(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """(section, what, figure, before, after, change) for each figure that differs by more than chance, and for each that only one has."""
+    """(section, what, figure, before, after, change) for each figure that differs by more than chance, and for each that only one has.
+
+    Sections that the later run has not measured are left out.
+    """
+    measured = {row["section"] for row in after["rows"]}
     old, new = ({(row["section"], row["what"]): row for row in run["rows"]} for run in (before, after))
-    for key in dict.fromkeys([*new, *old]):
+    for key in dict.fromkeys([*new, *(key for key in old if key[0] in measured)]):
         for name in FIGURES:
             one, other = old.get(key, {}).get(name), new.get(key, {}).get(name)
             section, what, figure = *key, name.replace("_", " ")

@@ -9,7 +9,6 @@ from typing import Any
 from unittest import mock
 
 import aiokafka
-import aiokafka.consumer.fetcher
 import numpy as np
 
 import agents.validate
@@ -20,32 +19,25 @@ from agents.deduplicate import deduplicate_batch
 from agents.enrich import enrich_batch
 from agents.redact import redact_records
 from agents.validate import validate_batch
-from pipeline import transport
+from pipeline import record_batches, transport
 from pipeline.config import Settings
 from pipeline.event_stream import build_connection, build_event_rules
 from pipeline.stores import build_store
-from pipeline.topic_ids import TopicIds
 from pipeline.topology import RAW_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.lake import LakeTable
 from sinks.parquet import encode_parquet
-from tests.bench.ground import Cost, open_scene, preload
+from tests.bench.ground import Cost, find_topic, open_scene, preload
 from tests.bench.rows import Row, Sizes
 
 # In the order of the table; those with two spaces in front are parts of the one above.
 STAGES = (
     *("fetch", "records and hashes", "redact (off)", "validate"),
-    *("  pre-scan", "  parse (SQL)", "  count members", "  proof", "  read strictly"),
+    *("  pre-scan and decode, one pass", "  read strictly"),
     *("deduplicate", "enrich", "encode", "upload", "commit"),
 )
 # Parts of `validate`, each with the name that agents.validate calls it by; one that is not there any more is left out.
-VALIDATE_PARTS = {
-    "pre-scan": "scan_values",
-    "parse (SQL)": "_run_parse",
-    "count members": "count_members",
-    "proof": "is_proven",
-    "read strictly": "read_strictly",
-}
+VALIDATE_PARTS = {"pre-scan and decode, one pass": "read_columns", "read strictly": "read_strictly"}
 
 
 def measure_stages(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Iterator[Row]:
@@ -56,7 +48,7 @@ def measure_stages(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Ite
         batches = asyncio.run(fetch_batches(settings, sizes.stage_events, costs["fetch"]))
         with _timed_parts(costs):
             run_stages(settings, batches, sizes.window_keys, costs)
-        count = sum(len(batch.values) for batch in batches)
+        count = sum(batch.record_count for batch in batches)
         mean_bytes = sum(batch.value_bytes for batch in batches) / count
     total = Cost()
     for name in STAGES:
@@ -80,7 +72,7 @@ def _row(what: str, cost: Cost, count: int, note: str) -> Row:
 async def fetch_batches(settings: Settings, count: int, cost: Cost) -> list[Batch]:
     """The first `count` records or more of raw-events, by the transport's own reader; `cost` has what that took."""
     topic = topic_name(settings, RAW_EVENTS)
-    aiokafka.consumer.fetcher.PartitionRecords = transport.ChunkedPartitionRecords
+    record_batches.install()
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_servers,
         enable_auto_commit=False,
@@ -96,7 +88,7 @@ async def fetch_batches(settings: Settings, count: int, cost: Cost) -> list[Batc
     try:
         consumer.assign([aiokafka.TopicPartition(topic, number) for number in range(settings.topic_partitions)])
         with cost:
-            while sum(len(batch.values) for batch in batches) < count:
+            while sum(batch.record_count for batch in batches) < count:
                 fetched = await consumer.getmany(timeout_ms=1000)
                 batches += [transport._as_record(tp, chunks, 0).value for tp, chunks in fetched.items()]
     finally:
@@ -106,8 +98,7 @@ async def fetch_batches(settings: Settings, count: int, cost: Cost) -> list[Batc
 
 def run_stages(settings: Settings, batches: Sequence[Batch], window_keys: int, costs: Mapping[str, Cost]) -> None:
     """Every stage of a flush over all batches, in flushes as large as a worker's; `costs` by stage gains what each took."""
-    topic = topic_name(settings, RAW_EVENTS)
-    topic_id = TopicIds(settings).look_up([topic])[topic].topic_id
+    topic_id = find_topic(settings).topic_id
     table = LakeTable(build_store(settings), load_table("events"))
     table.ensure()
     rules, connection = build_event_rules(settings), build_connection()
@@ -119,7 +110,7 @@ def run_stages(settings: Settings, batches: Sequence[Batch], window_keys: int, c
         with costs["redact (off)"]:
             records = redact_records(records, rules.redact)
         with costs["validate"]:
-            validated = validate_batch(connection, records, rules.validate)
+            validated = validate_batch(records, rules.validate)
         with costs["deduplicate"]:
             deduplicated = deduplicate_batch(connection, validated.parsed, records, windows, rules.deduplicate)
             for partition, keys in deduplicated.keys.items():

@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from pipeline.config import Settings, load_settings
 from pipeline.stack.programs import environment
@@ -16,14 +14,13 @@ from tests.conftest import free_port_offset
 
 def measure_up(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Iterator[Row]:
     """One row; what must be fetched once is there, since another stack has been started before."""
-    with tempfile.TemporaryDirectory(prefix="headwater-bench-up-", ignore_cleanup_errors=True) as folder:
-        settings = load_settings(home=Path(folder) / "home", port_offset=free_port_offset(), local_workers=1)
-        try:
-            began = time.perf_counter()
-            _run(settings, "up")
-            secs = time.perf_counter() - began
-        finally:
-            _run(settings, "down", "--delete")
+    settings = load_settings(home=ground.home.parent / "up", port_offset=free_port_offset(), local_workers=1)
+    try:
+        began = time.perf_counter()
+        _run(settings, "up")
+        secs = time.perf_counter() - began
+    finally:
+        _run(settings, "down", "--delete")
     yield Row("up", "headwater up to ready", value=secs, unit="s", budget=Budget("value", 10.0), note="another stack runs beside it, idle")
 
 
