@@ -25,7 +25,7 @@ from pipeline.stack.supervision import kill_processes
 from pipeline.topic_ids import TopicIds, TopicState
 from pipeline.topics import ensure_topics
 from pipeline.topology import RAW_EVENTS, TOPICS, topic_name
-from tests.conftest import free_port_offset
+from tests.conftest import free_port_offset, headwater
 
 
 @contextmanager
@@ -38,7 +38,9 @@ def open_ground() -> Iterator[Settings]:
     for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
         del os.environ[name]
     folder = tempfile.mkdtemp(prefix="headwater-bench-")
-    settings = load_settings(home=Path(folder) / "home", port_offset=free_port_offset(), local_workers=0)
+    # Maintenance runs where a section asks for it, and nowhere else.
+    without = {name: value for name, value in (("local_workers", 0), ("local_maintenance", False)) if name in Settings.model_fields}
+    settings = load_settings(home=Path(folder) / "home", port_offset=free_port_offset(), **without)
     command = [sys.executable, "-m", "tests.bench.ground", folder]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):
         start_stack(settings)
@@ -89,11 +91,11 @@ def open_scene(ground: Settings, name: str, partitions: int = 4, **overrides: An
     shutil.rmtree(home, ignore_errors=True)
 
 
-def start_headwater(settings: Settings, *arguments: str) -> subprocess.Popen[bytes]:
-    """A `headwater` command in the background, silent."""
+def start_headwater(settings: Settings, *arguments: str, **overrides: str) -> subprocess.Popen[bytes]:
+    """A `headwater` command in the background, silent; `overrides` are settings by lower-case name."""
     return subprocess.Popen(
         [sys.executable, "-m", "pipeline.cli", *arguments],
-        env=os.environ | environment(settings),
+        env=os.environ | environment(settings) | {f"HEADWATER_{name.upper()}": value for name, value in overrides.items()},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -109,9 +111,10 @@ def preload(settings: Settings, count: int, seed: int = 1) -> float:
 
 
 def run_maintenance(settings: Settings) -> None:
-    """One round of maintenance, under its own guard."""
-    command = [sys.executable, "-m", "pipeline.cli", "maintain", "--once"]
-    subprocess.run(command, env=os.environ | environment(settings), stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=True)
+    """One run of maintenance, under its own guards."""
+    done = headwater(settings, "maintain", "--once", secs_max=300)
+    if done.returncode != 0:
+        raise RuntimeError(f"maintenance ended with status {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
 
 
 def find_topic(settings: Settings) -> TopicState:

@@ -16,6 +16,8 @@ from tests.worker_process import WorkerProcess, running
 SECS_MAX = 300
 # Records a second that arrive while the full topic is read, so that Kafka's own work is there as in life.
 ARRIVING = 20_000
+# Often, so that a measurement of seconds has its share of it.
+MAINTENANCE_SECS = "5"
 MAINTENANCE_SHARE_MAX = 0.25
 # 100,000 events a second for each core's worth of CPU.
 CPU_BUDGET = Budget("cpu_us", 10.0)
@@ -72,18 +74,14 @@ def measure_workers(
 
 def _start_beside(settings: Settings, stack: ExitStack) -> dict[str, psutil.Process]:
     """Records that go on arriving and, where there is one, the maintenance service; ended with `stack`."""
-    commands: dict[str, tuple[str, ...]] = {
-        "producer": ("simulate", "--preload", str(SECS_MAX * ARRIVING), "--rate", str(ARRIVING), "--seed", "2")
-    }
+    arriving = ("simulate", "--preload", str(SECS_MAX * ARRIVING), "--rate", str(ARRIVING), "--seed", "2")
+    started = {"producer": start_headwater(settings, *arriving)}
     if "maintain" in COMMANDS:
-        commands["maintenance"] = ("maintain",)
-    found = {}
-    for name, arguments in commands.items():
-        process = start_headwater(settings, *arguments)
+        started["maintenance"] = start_headwater(settings, "maintain", maintain_secs=MAINTENANCE_SECS)
+    for process in started.values():
         stack.callback(process.wait)
         stack.callback(process.kill)
-        found[name] = psutil.Process(process.pid)
-    return found
+    return {name: psutil.Process(process.pid) for name, process in started.items()}
 
 
 def wait_for_landed(workers: list[WorkerProcess], count: int) -> float:
