@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -140,9 +141,18 @@ def test_a_shop_of_one_repeats_its_few_messages() -> None:
     assert len({json.loads(value)["event_id"] for _, value in records}) == 200
 
 
-def test_rate_spreads_a_preload_over_the_time_that_it_takes(settings: Settings, topics: list[str]) -> None:
+def test_rate_spreads_a_preload_over_the_time_that_it_takes_once_the_pool_is_made(
+    settings: Settings, topics: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, make = Clock(), preload.make_events
+
+    def make_slowly(plan: Plan, count: int) -> Iterator[list[Record]]:
+        clock.time += 60
+        yield from make(plan, count)
+
+    monkeypatch.setattr(preload, "make_events", make_slowly)
     producer = Producer(settings, topics[0])
-    *_, last = preload_topic(CLEAN, producer, 1000, Clock().pace(rate=200))
+    *_, last = preload_topic(CLEAN, producer, 1000, clock.pace(rate=200))
     producer.flush()
     assert (last.sent, producer.acknowledged) == (1000, 1000)
     assert last.secs == pytest.approx(5, abs=0.2)

@@ -54,10 +54,12 @@ def preload_topic(plan: Plan, producer: Producer, count: int, pace: Pace) -> Ite
 
     Ends early after the pace's duration, or when `pace.wait` says so. The producer is not flushed. Errors as of `make_events`.
     """
-    began = pace.now()
+    began: float | None = None
     sent = 0
     at_once = min(BLOCK_MESSAGES, max(1, int(pace.rate / 20))) if pace.rate else BLOCK_MESSAGES
     for records in make_events(plan, count):
+        # The time that it took to make the pool is not part of the duration, or what was due meanwhile would come all at once.
+        began = began or pace.now()
         for start in range(0, len(records), at_once):
             early = began + sent / pace.rate - pace.now() if pace.rate else 0
             if pace.wait(max(0, early)) or (pace.duration and pace.now() - began >= pace.duration):
