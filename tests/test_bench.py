@@ -119,7 +119,7 @@ with open_ground() as ground, open_scene(ground, "killed") as settings:
 
 
 def test_every_stage_is_measured_over_events_that_all_land(stack: Settings) -> None:
-    sizes = dataclasses.replace(QUICK, stage_events=3_000, window_keys=10_000)
+    sizes = dataclasses.replace(QUICK, stage_events=40_000, window_keys=10_000)
     rows = {row.what: row for row in measure_stages(stack, sizes, [])}
     stages = ("fetch", "records and hashes", "validate", "deduplicate", "enrich", "encode", "upload", "commit", "sum of the stages")
     assert [name for name in stages if not rows[name].cpu_us] == []

@@ -158,6 +158,11 @@ class Cost:
         self.wall_secs += time.perf_counter() - self._began[0]
         self.cpu_secs += _own_cpu() - self._began[1]
 
+    def scale(self, share: float) -> None:
+        """Keep this share of what was counted so far."""
+        self.cpu_secs *= share
+        self.wall_secs *= share
+
 
 def _own_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
