@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline.config import Settings
 from tests.bench import memory, report
-from tests.bench.ground import find_processes, open_scene, preload
+from tests.bench.ground import find_processes, open_scene, preload, run_maintenance
 from tests.bench.peer_runs import PEERS, Peer, PeerError, make_environment, run_peer
 from tests.bench.report import ROOT, build_run, compare_runs, print_run, read_run, render_readme, write_readme
 from tests.bench.rows import QUICK, Budget, Row
@@ -126,10 +126,14 @@ def test_every_stage_is_measured_over_events_that_all_land(stack: Settings) -> N
     assert any(name.startswith("  ") for name in rows), "no part of validate was timed: its functions have other names"
 
 
-def test_keys_landed_for_a_full_window_are_all_in_the_window_that_is_rebuilt(stack: Settings) -> None:
+def test_keys_landed_for_a_full_window_are_all_in_the_window_that_is_rebuilt_with_and_without_the_snapshot(stack: Settings) -> None:
     with open_scene(stack, "keys") as settings:
         memory.land_keys(settings, 5_000)
-        assert memory.rebuild_window(settings)[1] == 5_000
+        memory.rebuild_window(settings, 5_000)
+        run_maintenance(settings)
+        memory.rebuild_window(settings, 5_000)
+        with pytest.raises(RuntimeError, match="the window has 5000 keys; expected 5001"):
+            memory.rebuild_window(settings, 5_001)
 
 
 @pytest.fixture(scope="module")

@@ -262,7 +262,7 @@ def test_a_process_that_ignores_the_request_to_end_is_killed() -> None:
 
 def test_only_what_is_local_is_started() -> None:
     elsewhere = load_settings(kafka="broker:9092", s3_endpoint="https://s3.example.com", local_workers=2)
-    assert [program.name for program in local_programs(elsewhere)] == ["worker-0", "worker-1"]
+    assert [program.name for program in local_programs(elsewhere)] == ["worker-0", "worker-1", "maintain"]
 
 
 def test_workers_get_the_same_settings_an_instance_and_a_metrics_port(tmp_path: Path) -> None:
@@ -270,7 +270,9 @@ def test_workers_get_the_same_settings_an_instance_and_a_metrics_port(tmp_path: 
         home=tmp_path / "it's here", port_offset=70, kafka="b:1", s3_endpoint="http://s", local_workers=2, enrichments=("device", "locale"),
         kafka_security_password="a $secret with 'quotes' and a # sign",
     )  # fmt: skip
-    for index, worker in enumerate(local_programs(settings)):
+    *workers, maintain = local_programs(settings)
+    assert "pipeline.cli maintain" in maintain.script
+    for index, worker in enumerate(workers):
         lines = [line for line in worker.script.splitlines() if line.startswith("export ")]
         script = "\n".join(lines) + f"\nexec {shlex.quote(sys.executable)} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
         told = json.loads(subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True).stdout)

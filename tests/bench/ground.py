@@ -110,9 +110,9 @@ def preload(settings: Settings, count: int, seed: int = 1) -> float:
     return time.monotonic() - began
 
 
-def run_maintenance(settings: Settings) -> None:
-    """One run of maintenance, under its own guards."""
-    done = headwater(settings, "maintain", "--once", secs_max=300)
+def run_maintenance(settings: Settings, **overrides: str) -> None:
+    """One run of maintenance, under its own guards; `overrides` are settings by lower-case name."""
+    done = headwater(settings, "maintain", "--once", secs_max=300, **overrides)
     if done.returncode != 0:
         raise RuntimeError(f"maintenance ended with status {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
 
