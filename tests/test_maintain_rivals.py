@@ -115,6 +115,8 @@ def test_beside_a_worker_at_full_speed_no_row_is_lost_or_doubled_and_no_query_fa
     often = {"HEADWATER_MAINTAIN_SECS": "0.5", "HEADWATER_MAINTAIN_FILES_MAX": "6", "HEADWATER_MAINTAIN_FILE_BYTES_TARGET": "1000000"}
     with process(settings, ["pipeline.cli", "maintain"], **often) as maintenance, running(worker):
         wait_until(lambda: metrics(settings) != {}, "maintenance answers")
+        # A table that is being made at this very moment has a log without a file.
+        wait_until(lambda: " starts; " in worker.log.read_text(), "the worker has made its tables")
         with Load(settings, seed=5, per_sec=4000) as load, Reading(settings) as reading:
             wait_until(lambda: metrics(settings)["headwater_maintain_files_compacted_total"] > 40, "forty files are compacted", 120)
         wait_until(lambda: landed_count(settings) == load.count, "all in the lake")
