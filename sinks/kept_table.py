@@ -82,18 +82,7 @@ class KeptTable(LakeTable):
             AddAction(upload.path, upload.size_bytes, dict(upload.partition_values), now_ms, is_data_change, upload.statistics)
             for upload in added
         ]
-        handle = self._delta()
-        try:
-            handle.create_write_transaction(
-                actions,
-                "append",
-                handle.schema(),
-                partition_by=list(self.schema.partition_by) or None,
-                commit_properties=CommitProperties(app_transactions=[Transaction(*each) for each in transactions.items()]),
-                post_commithook_properties=NO_HOOKS,
-            )
-        except CommitFailedError as error:
-            raise CommitRefusedError(str(error)) from error
+        self._write(actions, CommitProperties(app_transactions=[Transaction(*each) for each in transactions.items()]))
 
     def set_properties(self, wanted: Mapping[str, str]) -> bool:
         """Set Delta's properties where they differ; False when they are as wanted. A commit that is under way beside it is refused once.

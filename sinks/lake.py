@@ -164,6 +164,10 @@ class LakeTable:
             custom_metadata={"headwater": json.dumps(note)} if note else None,
             app_transactions=[Transaction(app_id, version) for app_id, version in transactions.items()],
         )
+        self._write(actions, properties)
+
+    def _write(self, actions: list[AddAction | RemoveAction], properties: CommitProperties) -> None:
+        """One version with these actions, on the handle as of the last refresh. Raises CommitRefusedError when it is refused."""
         handle = self._delta()
         try:
             handle.create_write_transaction(
