@@ -1,7 +1,7 @@
 """A batch: the records of one poll of a partition, a contiguous range of offsets; and batches as one Arrow table."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 import xxhash
 
 from agents.native.library import address_of, load_library
+from agents.reused_memory import ReusedMemory
 from schemas.records import RECORDS
 
 I32 = npt.NDArray[np.int32]
@@ -17,6 +18,8 @@ I64 = npt.NDArray[np.int64]
 
 # Header of a replayed dead letter: topic id/partition/offset of the record that it came from.
 ORIGIN_HEADER = "headwater-origin"
+
+_values_memory = ReusedMemory()
 
 
 @dataclass(slots=True)
@@ -103,7 +106,7 @@ def build_records(batches: Sequence[Batch], topic_ids: Sequence[str]) -> pa.Tabl
         return RECORDS.empty_table()
     chunks = [chunk for batch, _ in filled for chunk in batch.chunks if len(chunk.offsets)]
     counts = [batch.record_count for batch, _ in filled]
-    values = _gather(chunks, [chunk.values for chunk in chunks])
+    values = _gather(chunks, [chunk.values for chunk in chunks], _values_memory.lend)
     columns = {
         "value": values,
         "value_bytes": pa.array(np.maximum(np.concatenate([chunk.values.sizes for chunk in chunks]), 0).astype(np.int64)),
@@ -120,11 +123,11 @@ def build_records(batches: Sequence[Batch], topic_ids: Sequence[str]) -> pa.Tabl
     return pa.Table.from_arrays([columns[name] for name in RECORDS.names], schema=RECORDS)
 
 
-def _gather(chunks: Sequence[Chunk], pieces: Sequence[Pieces]) -> pa.Array:
+def _gather(chunks: Sequence[Chunk], pieces: Sequence[Pieces], allocate: Callable[[int], pa.Buffer] = pa.allocate_buffer) -> pa.Array:
     """The pieces of all chunks as one array of bytes: each is copied once."""
     sizes = np.concatenate([piece.sizes for piece in pieces])
     ends = np.zeros(len(sizes) + 1, np.int32)
-    buffer = pa.allocate_buffer(int(np.maximum(sizes, 0).sum(dtype=np.int64)))
+    buffer = allocate(int(np.maximum(sizes, 0).sum(dtype=np.int64)))
     gather, place, end = load_library().headwater_gather, 0, 0
     for chunk, piece in zip(chunks, pieces, strict=True):
         end = gather(

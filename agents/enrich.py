@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from agents.enrichment.columns import as_array, find_distinct, pick_attributes, without_doubles
+from agents.enrichment.columns import as_array, find_distinct, find_plain, pick_attributes, without_doubles
 from agents.enrichment.enrichments import CAMPAIGN_ATTRIBUTES, ENRICHMENTS, Enrichment
 from agents.enrichment.internal_traffic import label_internal, parse_network
 from agents.enrichment.user_agent import look_up_user_agents
@@ -79,7 +79,7 @@ class Enricher:
             columns["endpoint_id"], columns["client_ip"], rules.internal_endpoints, rules.internal_networks
         )
         columns |= self._enrich_senders(columns)
-        columns |= self._of_events.fill(columns | lookups)
+        columns |= self._enrich_events(columns | lookups)
 
         schema = rules.table.arrow
         missing = {field.name: pa.nulls(len(parsed), field.type) for field in schema if field.name not in columns}
@@ -98,6 +98,14 @@ class Enricher:
         return {name: values.take(sender_of_row) for name, values in filled.items()}
 
 
+    def _enrich_events(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
+        """What the other enrichments fill. Most events have nothing that these read but their type: one of each type is enough."""
+        read = [columns[name] for name in self._of_events.reads if name != "event_type"]
+        rows, place = find_plain(columns["event_type"], read)
+        filled = self._of_events.fill({name: columns[name].take(rows) for name in self._of_events.reads})
+        return {name: values.take(place) for name, values in filled.items()}
+
+
 def enrich_batch(con: duckdb.DuckDBPyConnection, parsed: pa.Table, rules: EnrichRules) -> pa.Table:
     """One batch by an Enricher of its own."""
     return Enricher(con, rules).enrich(parsed)
@@ -107,15 +115,15 @@ class _Statement:
     """Some enrichments as one statement, which reads the columns that they read and gives those that they fill."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, enrichments: tuple[Enrichment, ...]) -> None:
-        self._reads = tuple(dict.fromkeys(name for enrichment in enrichments for name in enrichment.reads))
+        self.reads = tuple(dict.fromkeys(name for enrichment in enrichments for name in enrichment.reads))
         self._select = PreparedSelect(con, "enrich_input", _build_statement(enrichments)) if enrichments else None
 
     def fill(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         """What the enrichments fill, rows in the columns' order."""
         if self._select is None:
             return {}
-        row_count = len(columns[self._reads[0]])
-        result = self._select.run(pa.table({"_row": np.arange(row_count), **{name: columns[name] for name in self._reads}}))
+        row_count = len(columns[self.reads[0]])
+        result = self._select.run(pa.table({"_row": np.arange(row_count), **{name: columns[name] for name in self.reads}}))
         if not np.array_equal(result["_row"].to_numpy(), np.arange(row_count)):
             # A join or a grouping in the SQL may change the order.
             result = result.sort_by("_row")

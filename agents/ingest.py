@@ -109,7 +109,9 @@ def _ranges(ordered: Sequence[Batch], topic_id: str) -> list[Range]:
 def _without_held(records: pa.Table, ranges: Sequence[Range], held: Mapping[Position, frozenset[int]]) -> tuple[pa.Table, int]:
     """Records of these ranges that are not dead letters already, and how many are."""
     partitions = pa.array([one.position.partition for one in ranges], pa.int32())
-    wanted = records.filter(pc.is_in(records["_partition"], partitions))
+    is_wanted = pc.is_in(records["_partition"], partitions)
+    # A filter copies the values, and mostly all are wanted.
+    wanted = records if pc.all(is_wanted).as_py() in (True, None) else records.filter(is_wanted)
     is_held = np.zeros(wanted.num_rows, bool)
     for one in ranges:
         offsets = held[one.position]

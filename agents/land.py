@@ -21,7 +21,6 @@ into neither, even with other code or settings after it.
 Generators yield a step's name before each effect. The worker runs them through; a test stops, kills or interleaves there.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -223,8 +222,11 @@ class Landing:
                 return
             judged = judge(pending, {one.position: self._held(one.position) for one in pending})
             check_balance(pending, judged)
-            if (yield from self._commit_dead_letters(pending, judged.dead)):
-                yield from self._commit_events(pending, judged.events)
+            if (yield from self._commit_dead_letters(pending, judged.dead)) and (yield from self._commit_events(pending, judged.events)):
+                for one in pending:
+                    self._advance(one, self.owned[one.position])
+                landed.extend(pending)
+                return
 
     def _settle(self, pending: Sequence[Range], fenced: list[Range], landed: list[Range]) -> Generator[str, None, list[Range]]:
         """Look at the table: which ranges are in, which are lost to another worker, which remain."""
@@ -288,7 +290,8 @@ class Landing:
             owned.held = self.dead_letters.held_offsets(position.topic_id, position.partition, owned.wanted)
         return owned.held
 
-    def _commit_events(self, pending: Sequence[Range], events: pa.Table) -> Steps:
+    def _commit_events(self, pending: Sequence[Range], events: pa.Table) -> Generator[str, None, bool]:
+        """Commit events; False when it was refused or not tried: the table must be looked at."""
         yield "before events upload"
         uploads = self.events.upload(events)
         yield "before events commit"
@@ -300,11 +303,13 @@ class Landing:
             transactions[one.position.app_id(self.events.name, "/records")] = owned.records + one.record_count
             transactions[one.position.app_id(self.events.name, "/holes")] = owned.holes + one.hole_count
         if self._is_stale(uploads):
-            return
-        # Refused or not: `flush` looks at the table and decides.
-        with contextlib.suppress(CommitRefusedError):
+            return False
+        try:
             self.events.commit(uploads, transactions)
+        except CommitRefusedError:
+            return False
         yield "after events commit"
+        return True
 
     def _is_stale(self, uploads: Collection[Upload]) -> bool:
         """Files that lay about for long may have been swept away as orphans: they are never committed, the records are read again."""

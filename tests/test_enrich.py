@@ -19,6 +19,7 @@ from schemas.tables import load_table
 from tests.parsed_rows import parsed_table
 
 SAFARI = ENRICHMENTS[0].before["user_agent"]
+HEADLESS = ENRICHMENTS[-1].before["user_agent"]
 
 
 def enrich(*rows: Mapping[str, Any], **rules: Any) -> list[dict[str, Any]]:
@@ -95,6 +96,26 @@ def test_rows_keep_their_order_and_their_own_values_in_a_large_batch_of_many_chu
     expected = ["ios", "ios", "android", None, "Tizen"]
     assert [row["platform"] for row in found] == [expected[p % 5] or ("ios" if p % 2 == 0 else None) for p in range(9001)]
     assert [row["locale"] for row in found] == [["en_US", "de_DE", None][place % 3] for place in range(9001)]
+
+
+def test_events_with_nothing_but_a_type_beside_rich_ones_come_out_as_each_does_alone() -> None:
+    plain = [{"event_type": kind} for kind in ("_email.open", "view", "_campaign.send", "_email.open", "_SMS.SUCCESS", "view")]
+    endpoint = '{"ChannelType":"GCM","User":{"UserId":"u"},"Attributes":{"a":["b"]}}'
+    facets = '{"email_channel":{"mail_event":{"mail":{"message_id":"m"}}}}'
+    rich = [
+        {"event_type": "_campaign.send", "endpoint": endpoint},
+        {"event_type": "_email.open", "facets": facets},
+        {"event_type": "view", "attributes": {"campaign_id": "c"}},
+        {"event_type": "_email.open", "attributes": {"delivery_type": "SMS"}},
+        {"event_type": "view", "user_agent": HEADLESS},
+        {"event_type": "view", "client_ip": "10.1.2.3"},
+    ]
+    rows = [row for pair in zip(plain, rich, strict=True) for row in pair] + plain
+    rules = {"internal_networks": ("10.0.0.0/8",)}
+    filled = {name for enrichment in ENRICHMENTS for name in enrichment.fills}
+    together, alone = enrich(*rows, **rules), [enrich(row, **rules)[0] for row in rows]
+    assert [{name: row[name] for name in filled} for row in together] == [{name: row[name] for name in filled} for row in alone]
+    assert {row["channel"] for row in together} == {"EMAIL", "SMS", "PUSH", None}
 
 
 def test_slice_of_a_larger_batch_is_enriched_like_the_rows_alone() -> None:

@@ -26,7 +26,8 @@ class Enrichment:
 
     `reads` are columns of PARSED, of the lookups (agent_*, internal_rule), or attribute_<name> for an attribute of the event;
     `fills` are columns of the table events. `is_per_sender`: it sees one row for each distinct sender of the batch, a sender
-    being all that the per-sender enrichments read (device, locale, user agent); otherwise one row for each event.
+    being all that the per-sender enrichments read (device, locale, user agent); otherwise one row for each event, where one stands
+    for all events of its type that have nothing else that these enrichments read. So what it fills must follow from what it reads.
     `before` is a part of a parsed record and `after` the columns that come of it with only this enrichment on.
     """
 

@@ -13,7 +13,7 @@ import faust
 import typer
 
 from pipeline.config import load_settings
-from pipeline.lean_memory import keep_memory_small
+from pipeline.lean_memory import exempt_what_is_loaded, keep_memory_small
 from pipeline.logs import set_up_logs
 from pipeline.metrics import WorkerMetrics, serve_metrics
 from pipeline.runner import Runner
@@ -44,6 +44,7 @@ def worker() -> None:
     _wait_for(f"the S3 store at '{store.endpoint or 'AWS'}' (HEADWATER_S3_ENDPOINT)", lambda: probe_store(store))
     _wait_for(f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA)", lambda: ensure_topics(settings))
     worker_app = _wait_for("the lake's tables", lambda: build_worker(settings, WorkerMetrics()))
+    exempt_what_is_loaded()
     serve_metrics(settings.metrics_address_port)
     log.info(
         "Worker %s of group %s starts; metrics on port %d.", settings.worker_instance, settings.worker_group, settings.metrics_address_port
