@@ -36,9 +36,9 @@ views: $(READY) ## The views, each with its grain
 
 ##@ Check it
 test: $(READY) ## All tests but the long ones, on real Kafka and S3
-	$(PYTEST) -m "not full"
-test-full: $(READY) ## All tests, the long ones too
-	$(PYTEST)
+	$(PYTEST) -n 2 --dist loadfile -m "not full"
+test-full: test ## All tests, the long ones too
+	$(PYTEST) -m full
 lint: $(READY) ## Style and types
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 doctor: $(READY) ## Say what is wrong with this set-up, and the way out

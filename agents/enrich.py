@@ -97,7 +97,6 @@ class Enricher:
         filled["agent_bot_rule"] = lookups["agent_bot_rule"]
         return {name: values.take(sender_of_row) for name, values in filled.items()}
 
-
     def _enrich_events(self, columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
         """What the other enrichments fill. Most events have nothing that these read but their type: one of each type is enough."""
         read = [columns[name] for name in self._of_events.reads if name != "event_type"]

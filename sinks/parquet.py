@@ -1,4 +1,4 @@
-"""How rows become a Parquet file: zstd 1 while hot, dictionaries only where values repeat."""
+"""How rows become a Parquet file: zstd 1 while hot, dictionaries only where values repeat, numbers and lengths by their differences."""
 
 import functools
 
@@ -7,11 +7,13 @@ import pyarrow.parquet as pq
 
 # Every value is its own: a dictionary would be built and thrown away.
 _DISTINCT = frozenset(
-    {"event_id", "message_id", "endpoint", "facets", "extra", "value", "key", "error", "origin", "_payload_hash", "_offset"}
+    {"event_id", "message_id", "facets", "extra", "value", "key", "error", "origin", "_payload_hash", "_offset"}
     | {"id", "rest"}
     | {"event_timestamp", "arrival_timestamp", "sent_at", "received_at", "session_start_timestamp", "session_stop_timestamp"}
 )
-_DELTA_ENCODED = frozenset({"_offset", "event_timestamp", "arrival_timestamp", "sent_at", "received_at"})
+_ENCODINGS = {name: "DELTA_BINARY_PACKED" for name in ("_offset", "event_timestamp", "arrival_timestamp", "sent_at", "received_at")}
+# All of one length: without the four bytes of length before each, 19 bytes for a random UUID in place of 20.
+_ENCODINGS["event_id"] = "DELTA_LENGTH_BYTE_ARRAY"
 
 
 def encode_parquet(rows: pa.Table) -> bytes:
@@ -39,8 +41,8 @@ def column_encodings(schema: pa.Schema) -> tuple[tuple[str, ...], tuple[tuple[st
     dictionary: list[str] = []
     encodings: list[tuple[str, str]] = []
     for field in schema:
-        if field.name in _DELTA_ENCODED:
-            encodings.append((field.name, "DELTA_BINARY_PACKED"))
+        if field.name in _ENCODINGS:
+            encodings.append((field.name, _ENCODINGS[field.name]))
         elif field.name not in _DISTINCT:
             dictionary.extend(_leaf_paths(field.name, field.type))
     return tuple(dictionary), tuple(encodings)

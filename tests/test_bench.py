@@ -147,7 +147,9 @@ def topic(stack: Settings) -> Iterator[Settings]:
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: f"{peer.module}-{peer.columns}")
 def test_peer_writes_a_row_for_each_record_and_fails_when_one_is_lost(topic: Settings, peer: Peer) -> None:
+    before = set(ROOT.iterdir())
     found = run_peer(topic, peer, PEER_EVENTS)
+    assert set(ROOT.iterdir()) == before, "what a peer keeps stays in the scene's home"
     assert found["consumed"] == found["rows"] == PEER_EVENTS
     with pytest.raises(PeerError, match=rf"{PEER_EVENTS} records were consumed, and the files hold {PEER_EVENTS - 1} rows"):
         run_peer(topic, peer, PEER_EVENTS, rig=LOSE_A_ROW)

@@ -547,7 +547,8 @@ def test_a_clock_that_is_not_s3s_is_named(sound: Settings) -> None:
     assert [state for state, _ in found.values()] == [State.OK, State.WARNING, State.WARNING, State.BROKEN]
     assert re.fullmatch(r"this machine is 1,(19|20)\d s behind S3", found[1200][1])
     late = only(look(sound, "clock and S3", now=lambda: time.time() + 3600), "clock and S3")
-    assert (late.state, "3,600 s ahead of S3" in late.found, "NTP" in late.way_out) == (State.BROKEN, True, True)
+    assert (late.state, "NTP" in late.way_out) == (State.BROKEN, True)
+    assert re.search(r"3,(599|600|601) s ahead of S3", late.found)
 
 
 def test_a_clock_behind_kafkas_is_named(sound: Settings) -> None:

@@ -147,7 +147,7 @@ def test_maintenance_runs_beside_the_workers_unless_it_is_not_wanted(second_stac
     start_stack(second_stack.model_copy(update={"local_maintenance": True}))
     maintained = _pids(second_stack)
     assert set(maintained) == {"kafka", "s3", "maintain"}
-    assert {process["name"]: process["state"] for process in read_processes(second_stack)}["maintain"] == "running"
+    _wait_for(lambda: {process["name"]: process["state"] for process in read_processes(second_stack)}["maintain"] == "running")
     start_stack(second_stack)
     assert set(_pids(second_stack)) == {"kafka", "s3"}
 

@@ -17,7 +17,7 @@ from sinks.lake import LakeTable
 from sinks.log_search import SKEW, find_passing
 from tests.conftest import RunHeadwater
 from tests.stream import Record, event, has_landed, raw_events, rows, send
-from tests.test_transport import send_in_transaction
+from tests.test_transport import begin_transaction, send_in_transaction
 from tests.worker_process import WorkerProcess, running, wait_until
 
 # A command or a worker takes its time where other tests run beside it.
@@ -129,11 +129,25 @@ def test_a_replay_is_told_and_an_event_without_an_id_is_found_by_where_it_came_f
     assert trace(run_headwater, f"{topic_id}/0/1")[1]["answers"] == ["landed", "dead letter"]
 
 
-def test_a_transaction_that_is_open_bounds_the_look(settings: Settings, topics: list[str], run_headwater: RunHeadwater) -> None:
+def test_what_was_aborted_is_not_there_and_does_not_bound_the_look(
+    settings: Settings, topics: list[str], run_headwater: RunHeadwater
+) -> None:
     send_in_transaction(settings, [event("aborted")], is_committed=False)
     send(settings, [event("after")])
-    # What was aborted is not there, and is no bound.
     assert [trace(run_headwater, name)[0] for name in ("aborted", "after")] == [6, 5]
+
+
+def test_behind_a_transaction_that_is_open_nothing_is_said_to_be_not_there(
+    settings: Settings, topics: list[str], run_headwater: RunHeadwater
+) -> None:
+    producer = begin_transaction(settings, [event("open")])
+    send(settings, [event("behind")], partition=0)
+    for name in ("open", "behind", "nobody"):
+        status, found = trace(run_headwater, name, "--kafka-secs", "2")
+        assert (status, found["answers"], found["looked"]["bound"]) == (7, ["not found"], "2 s (--kafka-secs)")
+        assert found["looked"]["not_looked_at"][0] == [0, 0, 2]
+    producer.abort_transaction(30)
+    assert [trace(run_headwater, name)[0] for name in ("open", "behind", "nobody")] == [6, 5, 6]
 
 
 @pytest.fixture

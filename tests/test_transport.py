@@ -26,16 +26,22 @@ def create_foreign_topic(settings: Settings) -> None:
 
 def send_in_transaction(settings: Settings, records: list[Record], is_committed: bool) -> None:
     """One transaction with these records."""
-    producer = confluent_kafka.Producer(producer_options(settings) | {"transactional.id": raw_events(settings)})
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    for key, value in records:
-        producer.produce(raw_events(settings), value, key)
-    assert producer.flush(30) == 0
+    producer = begin_transaction(settings, records)
     if is_committed:
         producer.commit_transaction(30)
     else:
         producer.abort_transaction(30)
+
+
+def begin_transaction(settings: Settings, records: list[Record]) -> confluent_kafka.Producer:
+    """A transaction with these records in partition 0, which stays open."""
+    producer = confluent_kafka.Producer(producer_options(settings) | {"transactional.id": raw_events(settings)})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for key, value in records:
+        producer.produce(raw_events(settings), value, key, partition=0)
+    assert producer.flush(30) == 0
+    return producer
 
 
 def read_uncommitted(settings: Settings) -> list[bytes]:

@@ -39,12 +39,6 @@ def key_hashes(app_ids: Text, endpoint_ids: Text, event_ids: Text) -> npt.NDArra
     return found
 
 
-def belongs_to(partition: int, partition_count: int, app_ids: Text, endpoint_ids: Text, event_ids: Text) -> npt.NDArray[np.bool_]:
-    """Which rows a producer of ours sends to `partition` of a topic of `partition_count` partitions."""
-    found: npt.NDArray[np.bool_] = partitions_of(partition_count, app_ids, endpoint_ids, event_ids) == partition
-    return found
-
-
 def murmur2(keys: pa.Array) -> npt.NDArray[np.uint32]:
     """Java's `Utils.murmur2` of each key; `keys` is a string or binary array without nulls."""
     offsets, data = _buffers(keys)

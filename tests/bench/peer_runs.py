@@ -98,10 +98,10 @@ def run_peer(settings: Settings, peer: Peer, count: int, rig: str = "") -> dict[
     module = f"tests.bench.peers.{peer.module}"
     code = f"{rig}\nimport runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     command = [str(PYTHON), "-c", code, json.dumps(dataclasses.asdict(job))]
-    # By this variable whoever clears up finds it.
-    variables = os.environ | {"HEADWATER_HOME": str(settings.home)}
+    # By HEADWATER_HOME whoever clears up finds it. Some keep state where they are started.
+    variables = os.environ | {"HEADWATER_HOME": str(settings.home), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, env=variables, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECS_MAX, check=False
+        command, env=variables, cwd=settings.home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECS_MAX, check=False
     )
     if done.returncode != 0:
         raise PeerError(f"Peer '{peer.module}' ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
