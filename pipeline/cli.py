@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from pipeline.lean_memory import choose_arrow_pool
 from schemas.errors import HeadwaterError
 
 # name: (module under pipeline.commands, group, what it does)
@@ -64,6 +65,7 @@ def headwater() -> None:
 
 def main() -> None:
     """Entry point: a HeadwaterError is printed as one line on standard error and ends with its exit status."""
+    choose_arrow_pool()
     try:
         app()
     except HeadwaterError as error:

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     message_bytes_max: int = _setting(1_000_000, "size over which a message becomes a dead letter, its bytes not kept", "1000000", ge=100)
     dedup_enabled: bool = _setting(True, "set aside what was seen before", "true")
     dedup_window_hours: float = _setting(168, "how far back a resend is recognised, by append time", "168", gt=0, le=87600)
-    dedup_memory_bytes_max: int = _setting(64_000_000, "memory for dedup keys; beyond it they lie on local disk", "64000000", ge=1_000_000)
+    dedup_memory_bytes_max: int = _setting(32_000_000, "memory for dedup keys; beyond it they lie on local disk", "32000000", ge=1_000_000)
     dedup_bytes_kept: bool = _setting(True, "a duplicate's dead letter keeps its bytes", "false")
     late_hours: float = _setting(24, "lateness from which a landed event counts as late", "24", ge=0)
     future_secs: float = _setting(300, "how far ahead of its append time an event must be to count as from the future", "300", ge=0)

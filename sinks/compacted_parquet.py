@@ -30,12 +30,13 @@ _BATCH_ROWS = 131_072
 def read_stretches(bodies: Iterable[bytes], schema: pa.Schema, stretch_bytes: int) -> Iterator[pa.Table]:
     """Rows of Parquet files in tables of `schema` (its texts that repeat as dictionaries), each of about `stretch_bytes`."""
     dictionaries = _dictionary_columns(schema)
+    target = _with_dictionaries(schema, dictionaries)
     parts: list[pa.Table] = []
     held_bytes = 0
     for body in bodies:
         file = pq.ParquetFile(pa.BufferReader(body), read_dictionary=dictionaries)
         for batch in file.iter_batches(_BATCH_ROWS):
-            part = _as_schema(pa.Table.from_batches([batch]), schema, dictionaries)
+            part = _as_schema(pa.Table.from_batches([batch]), target)
             parts.append(part)
             held_bytes += part.nbytes
             if held_bytes >= stretch_bytes:
@@ -144,14 +145,18 @@ def _dictionary_columns(schema: pa.Schema) -> list[str]:
     return [name for name in dictionary if name in schema.names and pa.types.is_string(schema.field(name).type)]
 
 
-def _as_schema(rows: pa.Table, schema: pa.Schema, dictionaries: Sequence[str]) -> pa.Table:
-    """Rows of one file in the table's columns; what the file lacks is null."""
-    columns, fields = [], []
-    for field in schema:
-        kind = pa.dictionary(pa.int32(), pa.string()) if field.name in dictionaries else field.type
-        fields.append(field.with_type(kind))
-        columns.append(rows[field.name].cast(kind) if field.name in rows.column_names else pa.nulls(len(rows), kind))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+def _with_dictionaries(schema: pa.Schema, dictionaries: Sequence[str]) -> pa.Schema:
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([field.with_type(kind) if field.name in dictionaries else field for field in schema])
+
+
+def _as_schema(rows: pa.Table, target: pa.Schema) -> pa.Table:
+    """Rows of one file in these columns; what the file lacks is null."""
+    columns, sent = [], set(rows.column_names)
+    for name, kind in zip(target.names, target.types, strict=True):
+        column = rows[name] if name in sent else pa.chunked_array([pa.nulls(len(rows), kind)])
+        columns.append(column if column.type.equals(kind) else column.cast(kind))
+    return pa.Table.from_arrays(columns, schema=target)
 
 
 def _rank(column: pa.ChunkedArray) -> pa.ChunkedArray:

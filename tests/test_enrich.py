@@ -99,10 +99,12 @@ def test_rows_keep_their_order_and_their_own_values_in_a_large_batch_of_many_chu
 
 
 def test_events_with_nothing_but_a_type_beside_rich_ones_come_out_as_each_does_alone() -> None:
-    plain = [{"event_type": kind} for kind in ("_email.open", "view", "_campaign.send", "_email.open", "_SMS.SUCCESS", "view")]
+    plain: list[dict[str, Any]] = [
+        {"event_type": kind} for kind in ("_email.open", "view", "_campaign.send", "_email.open", "_SMS.SUCCESS", "view")
+    ]
     endpoint = '{"ChannelType":"GCM","User":{"UserId":"u"},"Attributes":{"a":["b"]}}'
     facets = '{"email_channel":{"mail_event":{"mail":{"message_id":"m"}}}}'
-    rich = [
+    rich: list[dict[str, Any]] = [
         {"event_type": "_campaign.send", "endpoint": endpoint},
         {"event_type": "_email.open", "facets": facets},
         {"event_type": "view", "attributes": {"campaign_id": "c"}},
@@ -111,7 +113,7 @@ def test_events_with_nothing_but_a_type_beside_rich_ones_come_out_as_each_does_a
         {"event_type": "view", "client_ip": "10.1.2.3"},
     ]
     rows = [row for pair in zip(plain, rich, strict=True) for row in pair] + plain
-    rules = {"internal_networks": ("10.0.0.0/8",)}
+    rules: dict[str, Any] = {"internal_networks": ("10.0.0.0/8",)}
     filled = {name for enrichment in ENRICHMENTS for name in enrichment.fills}
     together, alone = enrich(*rows, **rules), [enrich(row, **rules)[0] for row in rows]
     assert [{name: row[name] for name in filled} for row in together] == [{name: row[name] for name in filled} for row in alone]

@@ -13,7 +13,7 @@ import faust
 import typer
 
 from pipeline.config import load_settings
-from pipeline.lean_memory import exempt_what_is_loaded, keep_memory_small
+from pipeline.lean_memory import exempt_what_is_loaded, share_arenas
 from pipeline.logs import set_up_logs
 from pipeline.metrics import WorkerMetrics, serve_metrics
 from pipeline.runner import Runner
@@ -35,7 +35,7 @@ def worker() -> None:
     Exit status 0 when told to leave; 2 for a wrong setting or an unfit store; 3 when going on would do harm, or when
     HEADWATER_GAP_POLICY is 'stop' and records were gone before they were read.
     """
-    keep_memory_small()
+    share_arenas()
     settings = load_settings()
     set_up_logs(settings)
     # Until Faust takes the signal: a worker that is told to leave while it waits for its servers leaves at once.
