@@ -92,11 +92,12 @@ class Batch:
     end: int
     chunks: Sequence[Chunk] = ()
     record_count: int = field(init=False)
-    value_bytes: int = field(init=False)
+    held_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.record_count = sum(len(chunk.offsets) for chunk in self.chunks)
-        self.value_bytes = sum(chunk.values.size_bytes for chunk in self.chunks)
+        # Unpacked, with keys and headers: what is held in memory.
+        self.held_bytes = sum(len(chunk.data) for chunk in self.chunks)
 
 
 def build_records(batches: Sequence[Batch], topic_ids: Sequence[str]) -> pa.Table:

@@ -47,7 +47,7 @@ class Buffer:
                 return Offer.AHEAD
             self._expected[(batch.topic, batch.partition)] = batch.end
             self._batches.append(batch)
-            self._bytes_waiting += batch.value_bytes
+            self._bytes_waiting += batch.held_bytes
             return Offer.TAKEN
 
     def take(self, bytes_max: int) -> list[Batch]:
@@ -55,9 +55,9 @@ class Buffer:
         taken: list[Batch] = []
         with self._lock:
             taken_bytes = 0
-            while self._batches and (not taken or taken_bytes + self._batches[0].value_bytes <= bytes_max):
+            while self._batches and (not taken or taken_bytes + self._batches[0].held_bytes <= bytes_max):
                 taken.append(self._batches.popleft())
-                taken_bytes += taken[-1].value_bytes
+                taken_bytes += taken[-1].held_bytes
             self._bytes_waiting -= taken_bytes
             self._bytes_taken += taken_bytes
         return taken
@@ -65,7 +65,7 @@ class Buffer:
     def release(self, batches: list[Batch]) -> None:
         """Say that batches that were taken are landed, or dropped."""
         with self._lock:
-            self._bytes_taken -= sum(batch.value_bytes for batch in batches)
+            self._bytes_taken -= sum(batch.held_bytes for batch in batches)
 
     @property
     def bytes_waiting(self) -> int:

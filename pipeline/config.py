@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     )
     flush_bytes_max: int = _setting(16_000_000, "bytes of buffered records at which they are written at once", "16000000", ge=1000)
     inflight_bytes_max: int = _setting(24_000_000, "bytes of buffered records at which consuming pauses", "24000000", ge=1000)
-    upload_secs_max: float = _setting(600, "age at which an uploaded file is read again instead of being committed", "600", gt=0, le=604800)
+    upload_secs_max: float = _setting(600, "age at which an uploaded file is read again instead of being committed", "600", gt=0, le=518400)
     start_offset: Literal["earliest", "latest"] = _setting("earliest", "where a topic begins that the lake has never seen", "earliest")
     gap_policy: Literal["stop", "continue"] = _setting(
         "continue", "what a worker does after it counted records that Kafka no longer has, or a topic made anew", "stop"

@@ -39,8 +39,9 @@ I64 = npt.NDArray[np.int64]
 class DeepAudit:
     """Offsets [start, end) of a partition, which are what Kafka still holds of what has landed.
 
-    Of `compared` records `equal` have one row with the same hash; `differing` have a row of another hash, `missing` none. `lake_only`
-    rows stand at offsets at which Kafka has no record: on a compacted topic it had one. `offsets` names the first of each kind.
+    Of `compared` records `equal` have rows with the same hash and no other (that there is one only, the plain audit says); `differing` have a
+    row of another hash, `missing` none. `lake_only` rows stand at offsets at which Kafka has no record: on a compacted topic it had one.
+    `deleted` offsets Kafka let go of while they were being compared. `offsets` names the first of each kind.
     """
 
     topic: str
@@ -53,6 +54,7 @@ class DeepAudit:
     differing: int = 0
     missing: int = 0
     lake_only: int = 0
+    deleted: int = 0
     is_compacted: bool = False
     offsets: dict[str, list[int]] = field(default_factory=dict)
 
@@ -135,7 +137,8 @@ def _audit_partition(reader: TopicReader, one: Landed, rows: _Rows, audit: DeepA
                 start = window.end
         except OffsetsGoneError:
             # Retention was faster; what it deleted can no longer be compared.
-            start = max(start, reader.bounds([number])[number].start)
+            held = min(max(start, reader.bounds([number])[number].start), audit.end)
+            audit, start = replace(audit, deleted=audit.deleted + held - start), held
     return audit
 
 
@@ -195,5 +198,7 @@ def _is_compacted(settings: Settings, topic: str) -> bool:
         try:
             found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
         except KafkaError as error:
-            raise UnavailableError(f"Kafka at '{settings.kafka_servers}' does not say how topic '{topic}' is kept ({error}).") from None
+            raise UnavailableError(
+                f"Kafka at '{settings.kafka_servers}' does not say how topic '{topic}' is kept ({error}); expected the right to describe it: allow DescribeConfigs on the topic."
+            ) from None
     return any("compact" in str(entry.get("cleanup.policy")) for topics in found.values() for entry in topics.values())

@@ -12,8 +12,7 @@ _ARENAS_MAX = 2
 
 
 def choose_arrow_pool() -> None:
-    """To be called before Arrow is loaded, which reads this once: mimalloc, its default, keeps every thread's pages. A worker at full load
-    has 430 MB in place of 460. `pyarrow.set_memory_pool` would not do: what compute functions allocate is not under it."""
+    """To be called before Arrow is loaded, which reads this once: mimalloc, its default, keeps every thread's pages. `pyarrow.set_memory_pool` would not do: what compute functions allocate is not under it."""
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
 
@@ -25,6 +24,6 @@ def share_arenas() -> None:
 
 
 def exempt_what_is_loaded() -> None:
-    """To be called once all is imported and built: the collector of cycles never looks at it again, which took 2 % of a worker's CPU."""
+    """To be called once all is imported and built: the collector of cycles never looks at it again."""
     gc.collect()
     gc.freeze()

@@ -6,7 +6,7 @@ from schemas.errors import UsageError
 
 
 def parse_moment(option: str, text: str) -> dt.datetime | None:
-    """A date or a moment in ISO 8601, UTC unless it says otherwise; None for no text.
+    """A date or a moment in ISO 8601, UTC unless it says otherwise, as a moment in UTC; None for no text.
 
     Raises UsageError, which names the option, for anything else.
     """
@@ -16,4 +16,4 @@ def parse_moment(option: str, text: str) -> dt.datetime | None:
         found = dt.datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"Option '{option}' is '{text}'; expected a moment in ISO 8601, for example 2026-11-25T14:00Z.") from None
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+    return found.astimezone(dt.UTC) if found.tzinfo else found.replace(tzinfo=dt.UTC)

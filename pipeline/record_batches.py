@@ -26,6 +26,8 @@ _ORIGIN = re.compile(rb"[A-Za-z0-9_-]{22}/\d{1,10}/\d{1,19}")
 # sequence, record count: Kafka's record batch, format v2.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _LENGTH = struct.Struct(">i")
+# Where records lie is kept in 32 bits.
+_UNPACKED_BYTES_MAX = 2**31 - 1
 _LENGTH_PLACE, _MAGIC_PLACE, _LENGTH_OVERHEAD = 8, 16, 12
 _UNPACK = {1: aiokafka.codec.gzip_decode, 2: aiokafka.codec.snappy_decode, 3: aiokafka.codec.lz4_decode, 4: aiokafka.codec.zstd_decode}
 
@@ -94,6 +96,10 @@ def read_chunk(start: int, end: int, raw: bytes) -> Chunk:
     base_offset, _, _, _, _, attributes, _, first_ms, greatest_ms, _, _, _, count = _HEADER.unpack_from(raw)
     packed = raw[_HEADER.size :]
     data = _UNPACK[attributes & 7](packed) if attributes & 7 else packed
+    if len(data) > _UNPACKED_BYTES_MAX:
+        raise CorruptRecordException(
+            f"A record batch at offset {base_offset} unpacks to {len(data)} bytes; expected {_UNPACKED_BYTES_MAX} or fewer."
+        )
     # Each record takes seven bytes at the least.
     if not 0 <= count <= len(data) // 7:
         raise CorruptRecordException(f"A record batch at offset {base_offset} of {len(data)} bytes says that it has {count} records.")

@@ -229,6 +229,6 @@ def _as_record(tp: Any, chunks: list[Chunk], generation: int) -> aiokafka.struct
         value=batch,
         checksum=None,
         serialized_key_size=0,
-        serialized_value_size=batch.value_bytes,
+        serialized_value_size=batch.held_bytes,
         headers=(),
     )

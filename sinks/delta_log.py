@@ -84,7 +84,10 @@ def list_log(store: Store, key: str, version: int) -> LogFiles:
     wanted = range(0 if checkpoint is None else checkpoint + 1, version + 1)
     missing = [number for number in wanted if number not in commits]
     if missing:
-        raise UnavailableError(f"The log of table {store.uri(key)} lacks commit {missing[0]}, which version {version} is read from.")
+        raise UnavailableError(
+            f"The log of table {store.uri(key)} lacks commit {missing[0]}, which version {version} is read from; it was deleted by "
+            "something else than Headwater's own cleaning. Restore the object (versions of the bucket, a backup), or read an older checkpoint's version."
+        )
     return LogFiles(checkpoint, tuple(commits[number] for number in wanted), object_count)
 
 

@@ -129,7 +129,8 @@ class Store:
             kept = self.client().delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors", [])
             if kept:
                 raise UnavailableError(
-                    f"The S3 store did not delete '{kept[0].get('Key')}' and {len(kept) - 1} more: {kept[0].get('Message')}."
+                    f"The S3 store did not delete '{kept[0].get('Key')}' and {len(kept) - 1} more: {kept[0].get('Message')}. "
+                    "Expected the right to delete: allow s3:DeleteObject; what was kept is tried again at the next run."
                 )
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:

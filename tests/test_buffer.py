@@ -92,7 +92,7 @@ def test_what_is_taken_is_contiguous_from_where_each_partition_was_set(steps: li
             case ("release",):
                 buffer.release(held)
                 held = []
-        assert buffer.bytes_held - buffer.bytes_waiting == sum(one.value_bytes for one in held)
+        assert buffer.bytes_held - buffer.bytes_waiting == sum(one.held_bytes for one in held)
     rest = buffer.take(10**9)
     assert all(one.generation == generation for one in rest)
     assert buffer.is_empty

@@ -20,6 +20,7 @@ from deltalake.exceptions import DeltaError
 
 import pipeline.maintenance.compact
 from pipeline.config import Settings
+from pipeline.maintenance.compact import Tenure
 from pipeline.maintenance.log_upkeep import require_safe_grace, vacuum_fully
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
@@ -134,6 +135,46 @@ def test_of_two_maintainers_one_is_refused_and_every_row_is_there_once(settings:
     refused = first.metrics.refusals.labels("events")._value.get()
     assert refused == (0 if step == "after events commit" and not second_report["rows_compacted"] else 1)
     assert sum(report["rows_compacted"] for report in reports if report["table"] == "events") + second_report["rows_compacted"] == 300
+
+
+@pytest.mark.parametrize("is_numbered", [True, pytest.param(False, id="control")])
+def test_a_maintainer_that_was_overtaken_drops_the_rest_of_its_plan(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_numbered: bool
+) -> None:
+    if not is_numbered:
+        # Nobody sees that there is another.
+        monkeypatch.setattr(Tenure, "transaction", lambda self: {})
+        monkeypatch.setattr(Tenure, "settle", lambda self, is_refused=False: self._table.refresh() or not is_refused)
+    lander = Lander(settings)
+    for day, files in ((1, 4), (0, 8)):
+        for _ in range(files):
+            lander.land(20, NOON - timedelta(days=day))
+    first = build(settings, dataclasses.replace(SMALL, file_bytes_target=10_000_000))
+    steps = first.run([])
+    run_until(steps, "before events commit")
+    # It has planned both folders. Another one, by other settings, plans the second alone: one commit, as many as the first expects of itself.
+    second = build(settings, dataclasses.replace(SMALL, file_bytes_target=10_000_000, files_max=8))
+    assert run(second)["events"]["rows_compacted"] == 160
+    list(steps)
+    if is_numbered:
+        assert rows_of(settings) == lander.landed
+        assert first.metrics.refusals.labels("events")._value.get() == 1
+    else:
+        assert rows_of(settings) != lander.landed
+
+
+def test_a_file_that_cannot_be_read_costs_its_table_and_no_other(settings: Settings, lander: Lander) -> None:
+    run(build(settings))
+    store = build_store(settings)
+    for key in [each.key for each in store.list_objects("lake/dedup_keys/") if each.key.endswith(".parquet")]:
+        store.put(key, b"PAR1 no more")
+    for _ in range(4):
+        lander.land(20)
+        keep = build(settings)
+        reports = run(keep)
+    assert reports["dedup_keys"]["failure"]
+    assert (reports["events"]["failure"], rows_of(settings) == lander.landed) == (None, True)
+    assert keep.metrics.failures.labels("dedup_keys")._value.get() == 1
 
 
 def test_control_two_that_optimize_double_every_row(settings: Settings, lander: Lander) -> None:

@@ -42,6 +42,16 @@ def build_library(compiler: Sequence[str] = ()) -> Path:
         raise UnavailableError(
             "The record reader is not compiled, and no C compiler was found (cc, gcc, clang, or the Python package ziglang); run 'make setup'."
         )
+    try:
+        _compile(compiler, target)
+    except OSError as error:
+        raise UnavailableError(
+            f"The record reader is not compiled, and cannot be into '{OUTPUT}' ({error.strerror}); run 'make setup' as somebody who may write there."
+        ) from None
+    return target
+
+
+def _compile(compiler: Sequence[str], target: Path) -> None:
     OUTPUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=OUTPUT) as folder:
         made = Path(folder) / target.name
@@ -50,7 +60,6 @@ def build_library(compiler: Sequence[str] = ()) -> Path:
         if done.returncode:
             raise UnavailableError(f"The record reader could not be compiled; '{shlex.join(command)}' says:\n{done.stderr.strip()}")
         made.rename(target)
-    return target
 
 
 def find_compiler() -> list[str]:

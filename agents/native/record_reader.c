@@ -5,7 +5,7 @@
 // judge (agents/parsing/strict.py). So this file decides nothing: it is a short way for what is beyond doubt.
 #include "json_text.h"
 
-// What belongs at a place of the shape; the numbers are those of agents/parsing/columns_reader.py.
+// What belongs at a place of the shape; the numbers are those of agents/parsing/record_shape.py (Kind).
 enum { TEXT = 0, MILLISECONDS = 1, TEXTS = 2, NUMBERS = 3, DOCUMENT = 4, OBJECT = 5 };
 
 enum { DEPTH_MAX = 64, MEMBERS_MAX = 64, NAMES_MAX = 32 };

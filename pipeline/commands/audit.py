@@ -25,7 +25,7 @@ _COLUMNS = (
     "doubled",
     "unbalanced",
 )
-_DEEP_COLUMNS = ("topic_id", "partition", "start", "end", "compared", "equal", "differing", "missing", "lake_only")
+_DEEP_COLUMNS = ("topic_id", "partition", "start", "end", "compared", "equal", "differing", "missing", "lake_only", "deleted")
 
 
 @app.command()

@@ -9,11 +9,12 @@ import typer
 
 from pipeline.config import Settings, load_settings
 from pipeline.logs import set_up_logs
-from pipeline.maintenance.log_upkeep import require_safe_grace, vacuum_fully
+from pipeline.maintenance.log_upkeep import GRACE_HOURS_MIN, require_safe_grace, vacuum_fully
 from pipeline.maintenance.metrics import MaintenanceMetrics
 from pipeline.maintenance.run import Maintenance, TableReport, build_maintenance
 from pipeline.metrics import serve_metrics
 from pipeline.report import print_json, print_rows
+from schemas.errors import UsageError
 
 app = typer.Typer()
 log = logging.getLogger("headwater.maintain")
@@ -25,7 +26,9 @@ def maintain(
     full_vacuum: bool = typer.Option(
         False, "--full-vacuum", help="Delete also files that no commit names, of uploads that were given up; once, then leave."
     ),
-    grace_hours: float = typer.Option(168, help="Age from which --full-vacuum deletes such a file; 168 (seven days) or more."),
+    grace_hours: float | None = typer.Option(
+        None, help="Age from which --full-vacuum deletes such a file; 168 (seven days), which is the default, or more."
+    ),
     as_json: bool = typer.Option(
         False, "--json", help="With --once, print JSON: [{table, files, small_files, bytes, log_commits, rows_compacted, failure, ...}]."
     ),
@@ -34,6 +37,11 @@ def maintain(
 
     Runs beside workers and readers, and beside another `headwater maintain`. Exit status 1 when --once could not keep a table.
     """
+    if grace_hours is not None and not full_vacuum:
+        raise UsageError(f"Option '--grace-hours' is {grace_hours:g} without '--full-vacuum'; expected both, or neither.")
+    if as_json and not (once or full_vacuum):
+        raise UsageError("Option '--json' is given for a service that never ends; expected '--once' or '--full-vacuum' with it.")
+    grace_hours = GRACE_HOURS_MIN if grace_hours is None else grace_hours
     if full_vacuum:
         require_safe_grace(grace_hours)
     settings = load_settings()

@@ -43,6 +43,13 @@ def replay(
     sends_invalid: Annotated[
         bool, typer.Option("--send-invalid", help="Send those too that would be dead letters again by the settings of this shell.")
     ] = False,
+    sends_untraceable: Annotated[
+        bool,
+        typer.Option(
+            "--send-untraceable",
+            help="Send those too that an earlier replay began and of which Kafka no longer tells whether they were sent: they may land twice.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -54,7 +61,8 @@ def replay(
 
     A dead letter keeps its key and carries where it came from. It is replayed once for ever; if it becomes a dead letter again, that one has a
     position of its own. Those without bytes (too large, unreadable under redaction) cannot be. A replay that was killed is finished by
-    the next one with --send, before anything else. Exit status 1 when Kafka no longer tells of some whether they were sent.
+    the next one with --send, before anything else. Exit status 1 when Kafka no longer tells of some whether they were sent, and they were left alone,
+    or when it refuses some that were begun.
     """
     settings = load_settings()
     choice = Choice(
@@ -62,7 +70,7 @@ def replay(
     )
     fix = _build_fix(fix_sql, fix_script, settings.query_secs_max)
     try:
-        report = replay_dead_letters(settings, choice, fix, ReplayOptions(is_sent, sends_invalid))
+        report = replay_dead_letters(settings, choice, fix, ReplayOptions(is_sent, sends_invalid, sends_untraceable))
     finally:
         fix.close()
     if as_json:
@@ -70,7 +78,7 @@ def replay(
         print_json({**vars(report), "is_sent": is_sent, "fix_error": getattr(fix, "first_error", "") or None, "examples": examples})
     else:
         _print_replay(report, is_sent, getattr(fix, "first_error", ""))
-    raise typer.Exit(1 if report.untraceable else 0)
+    raise typer.Exit(1 if report.untraceable or report.refused else 0)
 
 
 def _build_fix(fix_sql: str, fix_script: Path | None, secs_max: float) -> Fix:
@@ -102,6 +110,12 @@ def _print_replay(report: ReplayReport, is_sent: bool, fix_error: str) -> None:
     if report.dead_again and is_sent:
         print("Those that would be dead letters again are sent with --send-invalid only; another fix may mend them.")
     for chunk_id, count in report.untraceable.items():
-        print(f"Untraceable: whether the {count} dead letters of chunk {chunk_id} were sent, Kafka no longer tells; they are left alone.")
+        print(
+            f"Untraceable: whether the {count} dead letters of chunk {chunk_id} were sent, Kafka no longer tells; they are left alone. Which they are: "
+            f"select * from core.dead_letter_replays where chunk_id = '{chunk_id}'. 'headwater trace' of their ids says whether they landed; "
+            "--send-untraceable sends them all."
+        )
+    for why in report.refused.values():
+        print(f"Begun before, and not sent now either: {why}")
     if not is_sent:
         print("Nothing was sent. A resend within the dedup window is told apart only when it lands. --send sends what would land.")

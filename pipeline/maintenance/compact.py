@@ -40,14 +40,14 @@ class Tenure:
         """What the next commit carries."""
         return {self._id: self._number + 1}
 
-    def settle(self) -> bool:
-        """After a commit, refused, failed or done: look at the table. True when the commit is in it.
+    def settle(self, is_refused: bool = False) -> bool:
+        """After a commit: look at the table. True when the commit is in it; `is_refused`: Delta did not take it.
 
-        Raises RivalError when somebody else's is.
+        Raises RivalError when somebody else's is: whatever was planned before that may be of files that are no more.
         """
         self._table.refresh()
         found = self._table.committed(self._id) or 0
-        if found not in (self._number, self._number + 1):
+        if found not in (self._number, self._number + (not is_refused)):
             raise RivalError(
                 f"Another maintainer is at work on table '{self._table.name}' ({self._id} is {found}, expected {self._number})."
             )
@@ -81,7 +81,7 @@ def compact_group(
     try:
         table.replace(group.files, [upload], tenure.transaction(), now)
     except CommitRefusedError:
-        tenure.settle()
+        tenure.settle(is_refused=True)
         return False
     yield f"after {table.name} commit"
     return tenure.settle()

@@ -61,7 +61,7 @@ def extend_dedup_keys(
         transactions = reset | after.transactions(events.id()) | tenure.transaction()
         keys.replace(leaving, uploads, transactions, now, is_data_change=True)
     except CommitRefusedError:
-        tenure.settle()
+        tenure.settle(is_refused=True)
         return 0
     yield "after dedup_keys commit"
     return _count(uploads) if tenure.settle() else 0

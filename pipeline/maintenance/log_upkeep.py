@@ -6,7 +6,7 @@ from pipeline.maintenance.rules import MaintainRules
 from schemas.errors import UsageError
 from sinks.kept_table import KeptTable
 
-# A worker may hold an upload back for HEADWATER_UPLOAD_SECS_MAX, at the most seven days, and then still commit it.
+# A worker may hold an upload back for HEADWATER_UPLOAD_SECS_MAX, at the most six days, and then still commit it.
 GRACE_HOURS_MIN = 168
 
 

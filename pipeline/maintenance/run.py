@@ -10,6 +10,7 @@ from typing import TypedDict
 
 import botocore.exceptions
 import duckdb
+import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 import schemas.tables
@@ -31,8 +32,11 @@ from sinks.store import Store
 
 log = logging.getLogger("headwater.maintain")
 
-# What the store and the tables raise when they are away or torn: the run goes on with the next table.
-_OUTAGES = (HeadwaterError, DeltaError, OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
+# What the store and the tables raise when they are away or torn, files that cannot be read among them: the run goes on with the next table.
+_OUTAGES = (
+    *(HeadwaterError, DeltaError, OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError),
+    *(pa.ArrowException, duckdb.Error),
+)
 
 
 class TableReport(TypedDict):
@@ -72,18 +76,22 @@ class Maintenance:
             self.metrics.declare(table.name)
             try:
                 if table.exists() or table.name == DEDUP_KEYS:
-                    yield from self._keep(table, compacted)
+                    yield from self._keep_alone(table, compacted)
                     reports.append(self._report(table, compacted, None))
-            except (RivalError, CommitRefusedError) as error:
-                self.metrics.refusals.labels(table.name).inc()
-                log.warning("Table '%s' is left to the other: %s", table.name, error)
-                reports.append(self._report(table, compacted, None))
             except (RowsDifferError, *_OUTAGES) as error:
                 self.metrics.failures.labels(table.name).inc()
                 log.error("Maintenance of table '%s' failed and is tried again: %s", table.name, error)
                 reports.append(_failed(table, compacted, error))
         self.metrics.run_seconds.set(time.monotonic() - began)
         self.metrics.run_at.set(self.clock())
+
+    def _keep_alone(self, table: KeptTable, compacted: list[int]) -> Iterator[str]:
+        """The steps for one table, until another maintainer is met: it leaves the table to that one."""
+        try:
+            yield from self._keep(table, compacted)
+        except (RivalError, CommitRefusedError) as error:
+            self.metrics.refusals.labels(table.name).inc()
+            log.warning("Table '%s' is left to the other: %s", table.name, error)
 
     def _keep(self, table: KeptTable, compacted: list[int]) -> Iterator[str]:
         """The steps for one table. New dedup keys come before compaction: the files that hold them are small yet, and few."""

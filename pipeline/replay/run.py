@@ -16,7 +16,7 @@ from pipeline.config import Settings
 from pipeline.kafka_records import TopicReader
 from pipeline.replay.fix import Fix
 from pipeline.replay.selection import Choice, Selection, select_letters
-from pipeline.replay.sending import Sender, UntraceableError, find_topic
+from pipeline.replay.sending import RefusedError, Sender, UntraceableError, find_topic
 from pipeline.replay.verdicts import FixedLetter, Verdicts
 from pipeline.stores import build_store
 from pipeline.topology import LANDING_STREAMS, topic_name
@@ -29,10 +29,12 @@ EXAMPLES_SHOWN = 3
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """`is_sent`: send, not only show. `sends_invalid`: send those too that would be dead letters again by this shell's settings."""
+    """`is_sent`: send, not only show. `sends_invalid`: send those too that would be dead letters again by this shell's settings.
+    `sends_untraceable`: send what was begun and of which Kafka no longer tells whether it was sent."""
 
     is_sent: bool = False
     sends_invalid: bool = False
+    sends_untraceable: bool = False
 
 
 @dataclass
@@ -41,7 +43,7 @@ class ReplayReport:
     many), `left_out` by the fix; of the others `landing` would land, `dead_again` would be dead letters again (reason: how many).
 
     `finished` were sent now, or found to have been sent, for replays that had not ended; `untraceable` are those of chunks of which Kafka no
-    longer tells. `taken` were begun by another replay at the same moment.
+    longer tells, `refused` (why) are chunks that it did not take. `taken` were begun by another replay at the same moment.
     """
 
     replay_id: str
@@ -58,6 +60,7 @@ class ReplayReport:
     taken: int = 0
     finished: int = 0
     untraceable: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 def replay_dead_letters(
@@ -99,9 +102,12 @@ class _Run:
         """Send what earlier replays began and did not send, or did not live to say so."""
         for chunk in self._replays.unfinished():
             try:
-                self._send_begun(chunk)
+                self._send_begun(chunk, self._options.sends_untraceable)
             except UntraceableError:
                 self.report.untraceable[chunk.chunk_id] = len(chunk.letters)
+            except RefusedError as error:
+                # It must not keep out what comes after it.
+                self.report.refused[chunk.chunk_id] = str(error)
             else:
                 self.report.finished += len(chunk.letters)
 
@@ -161,8 +167,8 @@ class _Run:
             ends = {number: span.end for number, span in reader.bounds(range(state.partition_count)).items()}
         return Chunk(uuid.uuid4().hex, self.report.replay_id, topic, state.topic_id, self._fix.fix_hash, ends, tuple(letters))
 
-    def _send_begun(self, chunk: Chunk) -> None:
-        places = self._sender.send(chunk)
+    def _send_begun(self, chunk: Chunk, sends_untraceable: bool = False) -> None:
+        places = self._sender.send(chunk, sends_untraceable)
         self._run_step("before mark")
         self._replays.mark_sent(chunk, places, _now())
         self._run_step("after mark")

@@ -96,10 +96,6 @@ class Selection:
     not_replayable: dict[str, int] = field(default_factory=dict)
     _open: list[tuple[str, Origin, int]] = field(default_factory=list)
 
-    @property
-    def open_count(self) -> int:
-        return len(self._open)
-
     def chunks(self) -> Iterator[tuple[str, pa.Table]]:
         """(topic, rows of dead_letters): at most 1,000 rows or 8 MB of values each, of one topic."""
         chunk: list[Origin] = []
@@ -152,9 +148,11 @@ def select_letters(table: LakeTable, replays: pa.Table, choice: Choice, topics: 
     )
 
     def ask() -> list[tuple[Any, ...]]:
+        # Read here, not by DuckDB: that a file is gone would come out of it as another error.
+        dead_rows = table.dataset().to_table(columns=columns, filter=_skip(choice))
         with duckdb.connect(":memory:") as con:
             con.execute("set TimeZone = 'UTC'")
-            con.register("dead_rows", table.dataset().scanner(columns=columns, filter=_skip(choice)).to_reader())
+            con.register("dead_rows", dead_rows)
             con.register("replays", replays)
             con.register("positions", positions)
             return con.execute(_MEANT, given).fetchall()

@@ -39,6 +39,10 @@ class FencedError(HeadwaterError):
     """Another replay took this chunk over; it finishes it."""
 
 
+class RefusedError(UnavailableError):
+    """Kafka will not take a chunk, however often it is sent: a value is too large for the topic, or a right is missing."""
+
+
 class UntraceableError(Exception):
     """Kafka no longer holds what would tell whether a chunk was sent; it is left as it is."""
 
@@ -49,10 +53,10 @@ class Sender:
     def __init__(self, settings: Settings, run_step: Callable[[str], None]) -> None:
         self._settings, self._run_step = settings, run_step
 
-    def send(self, chunk: Chunk) -> Mapping[Origin, Place]:
+    def send(self, chunk: Chunk, sends_untraceable: bool = False) -> Mapping[Origin, Place]:
         """Where each letter of the chunk is in Kafka; those that are there already are not sent again.
 
-        Raises FencedError, UntraceableError, and UnavailableError when Kafka does not answer.
+        `sends_untraceable`: where Kafka no longer tells, what it does not hold counts as not sent. Raises FencedError, UntraceableError, and UnavailableError when Kafka does not answer.
         """
         self._run_step("before fence")
         failures = Failures()
@@ -63,7 +67,9 @@ class Sender:
         )
         self._transact(lambda: producer.init_transactions(ANSWER_SECS_MAX), chunk, failures)
         self._run_step("before look")
-        places = self.look(chunk)
+        places, is_whole = self.look(chunk)
+        if not is_whole and not sends_untraceable:
+            raise UntraceableError
         missing = [letter for letter in chunk.letters if letter.origin not in places]
         if not missing:
             return places
@@ -85,8 +91,9 @@ class Sender:
         self._run_step("after send commit")
         return {**places, **sent}
 
-    def look(self, chunk: Chunk) -> dict[Origin, Place]:
-        """Those letters of the chunk that the topic holds, behind where it ended when the chunk was begun."""
+    def look(self, chunk: Chunk) -> tuple[dict[Origin, Place], bool]:
+        """Those letters of the chunk that the topic holds, behind where it ended when the chunk was begun; True when there are no others,
+        False when Kafka has deleted records that may have been some."""
         wanted = {str(letter.origin).encode(): letter.origin for letter in chunk.letters}
         state = find_topic(self._settings, chunk.topic)
         found: dict[Origin, Place] = {}
@@ -102,9 +109,7 @@ class Sender:
                         found.update({origin: Place(record.partition, record.offset) for origin in origins if origin is not None})
             except OffsetsGoneError:
                 is_cut = True
-        if is_cut and len(found) < len(chunk.letters):
-            raise UntraceableError
-        return found
+        return found, not is_cut or len(found) == len(chunk.letters)
 
     def _transact(self, call: Callable[[], Any], chunk: Chunk, failures: Failures) -> None:
         """One call of the transaction, again while Kafka asks for that."""
@@ -121,11 +126,15 @@ class Sender:
                         "'headwater dead-letters replay', and run one at a time."
                     ) from None
                 if not error.retriable() or time.monotonic() > end:
-                    raise UnavailableError(
-                        f"Kafka at '{self._settings.kafka_servers}' (HEADWATER_KAFKA) did not take {len(chunk.letters)} dead letters "
-                        f"({failures.newest or error.str()}); see that it runs (headwater status), then replay again: what was begun is "
-                        "finished first, and nothing is sent twice."
+                    kind = UnavailableError if error.retriable() else RefusedError
+                    raise kind(
+                        f"Kafka at '{self._settings.kafka_servers}' (HEADWATER_KAFKA) did not take the {len(chunk.letters)} dead letters of chunk "
+                        f"{chunk.chunk_id} ({failures.newest or error.str()}); see that it runs (headwater status) and that topic "
+                        f"'{chunk.topic}' takes values of their size (max.message.bytes), then replay again: what was begun is finished first, and "
+                        "nothing is sent twice."
                     ) from None
+                # Kafka says at once that it is not ready yet.
+                time.sleep(0.1)
 
 
 def find_topic(settings: Settings, topic: str) -> TopicState:

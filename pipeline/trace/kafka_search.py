@@ -88,7 +88,8 @@ def _match(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] 
         return None
     place = {"partition": record.partition, "offset": record.offset, "appended_at": _moment(record.appended_ms)}
     try:
-        document = json.loads(value)
+        # Numbers as they are written.
+        document = json.loads(value, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
@@ -97,10 +98,18 @@ def _match(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] 
         return place | {"app_id": None, "event_type": None, "is_readable": False}
     application = document.get("application")
     app_id = application.get("app_id") if isinstance(application, dict) else None
-    sent_id = document.get("event_id")
+    # As the workers will read it: a number or a literal is its text, an object is no id.
+    sent_id = _as_text(document.get("event_id"))
     if (sent_id or None) != (None if is_derived else wanted.event_id) or wanted.app_id not in {None, app_id}:
         return None
     return place | {"app_id": app_id, "event_type": document.get("event_type"), "is_readable": True}
+
+
+def _as_text(sent: Any) -> str | None:
+    """The text that a column takes; None for an object, a list and null."""
+    if isinstance(sent, bool):
+        return "true" if sent else "false"
+    return sent if isinstance(sent, str) else None
 
 
 def _places(record: HeldRecord, topic_id: str) -> list[str]:

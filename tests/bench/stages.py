@@ -50,7 +50,7 @@ def measure_stages(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Ite
         with _timed_parts(costs):
             count = run_stages(settings, batches, sizes.window_keys, costs)
         fetched = sum(batch.record_count for batch in batches)
-        mean_bytes = sum(batch.value_bytes for batch in batches) / fetched
+        mean_bytes = sum(batch.held_bytes for batch in batches) / fetched
         costs["fetch"].scale(count / fetched)
     total = Cost()
     for name in STAGES:
