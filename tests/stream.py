@@ -43,7 +43,7 @@ def beside(settings: Settings) -> Settings:
     return other
 
 
-def event(event_id: str, endpoint_id: str = "phone-1", **given: Any) -> Record:
+def event(event_id: str | int, endpoint_id: str = "phone-1", **given: Any) -> Record:
     """Key and value of an event of app shop."""
     record = {
         "event_id": event_id,
@@ -54,7 +54,7 @@ def event(event_id: str, endpoint_id: str = "phone-1", **given: Any) -> Record:
         "attributes": {"screen": "home"},
         "metrics": {"height": 1.5},
     }
-    return record_key("shop", endpoint_id, event_id), json.dumps(record | given).encode()
+    return record_key("shop", endpoint_id, str(event_id)), json.dumps(record | given).encode()
 
 
 def events(count: int, name: str = "event", endpoints: int = 1) -> list[Record]:

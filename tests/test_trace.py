@@ -53,7 +53,7 @@ def test_every_answer_is_given_with_all_that_holds(
     broken, other_app = event("broken", event_type=7), event("first", application={"app_id": "bank"})
     land(settings, tmp_path, [event("other"), purchase("bought"), broken, (b"k", b"{\x1b[31m not json, but first-of-all"), other_app], 6)
     land(settings, tmp_path, [event("first")], 7)
-    send(settings, [event("waiting"), event("first"), (b"k", b"no json, but unreadable-1")], partition=0)
+    send(settings, [event("waiting"), event("first"), (b"k", b"no json, but unreadable-1"), event(7301)], partition=0)
     topic = raw_events(settings)
 
     # Landed, resent once as a duplicate, resent once more and not landed yet; and another app's event of the same id.
@@ -71,7 +71,9 @@ def test_every_answer_is_given_with_all_that_holds(
     assert (duplicate["reason"], duplicate["duplicate_of"], duplicate["_offset"]) == ("duplicate", f"{topic}/0/0", 6)
     assert "staging.dead_letters" in duplicate["views"]
     assert [(one["offset"], one["is_readable"]) for one in found["waiting"]] == [(8, True)]
-    assert found["looked"]["records"] == 3
+    assert found["looked"]["records"] == 4
+    # An id that was sent as a number will land as its text.
+    assert trace(run_headwater, "7301")[1]["answers"] == ["waiting"]
 
     # Narrowed to an app, and to a time.
     status, found = trace(run_headwater, "first", "--app", "bank")
@@ -105,7 +107,7 @@ def test_every_answer_is_given_with_all_that_holds(
     steered = run_headwater("trace", "not json, but first-of-all").stdout
     assert not {char for char in steered if char < " "} - {"\n"}
     assert run_headwater("trace", "\x1b[99m").stdout.endswith(
-        "Event '\\x1b[99m': not seen. Looked through 3 records that have not landed yet.\n"
+        "Event '\\x1b[99m': not seen. Looked through 4 records that have not landed yet.\n"
     )
 
 
