@@ -72,7 +72,7 @@ class Store:
             # botocore says with a RuntimeError that a key which it renewed has ended all the same.
             raise _no_key(f"botocore's credential chain failed ({str(error).strip()})") from error
         if frozen is None:
-            raise _no_key("botocore's credential chain is empty, and the local stack has made none")
+            raise _no_key(f"botocore's credential chain is empty, and no local stack has made one for '{self.endpoint or 'AWS'}'")
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def client(self) -> Any:
@@ -186,4 +186,7 @@ def _content_md5(body: bytes) -> str:
 
 
 def _no_key(why: str) -> UnavailableError:
-    return UnavailableError(f"No S3 key was found: HEADWATER_S3_ACCESS_KEY_ID is not set, {why}; set the key, or run 'headwater up'.")
+    return UnavailableError(
+        f"No S3 key was found: HEADWATER_S3_ACCESS_KEY_ID is not set, {why}; set the key. The local stack, which 'headwater up' starts, "
+        "makes one for its own address only: see HEADWATER_S3_ENDPOINT and HEADWATER_PORT_OFFSET."
+    )

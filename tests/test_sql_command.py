@@ -225,6 +225,8 @@ class TestCommand:
         shown = json.loads(run_headwater("views", "show", "core.sessions", "--json").stdout)
         assert {"name": "started_at", "type": "timestamp with time zone"} in shown["columns"]
         assert shown["sql"].startswith("-- One row per app_id, endpoint_id and session_id.")
+        # What is piped parses: nothing is wrapped.
+        assert shown["sql"] in run_headwater("views", "show", "core.sessions").stdout
         wrong = run_headwater("views", "show", "core.session")
         assert (wrong.returncode, "Did you mean 'core.sessions'?" in wrong.stderr) == (2, True)
 

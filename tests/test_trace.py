@@ -131,6 +131,13 @@ def test_a_replay_is_told_and_an_event_without_an_id_is_found_by_where_it_came_f
     assert trace(run_headwater, f"{topic_id}/0/1")[1]["answers"] == ["landed", "dead letter"]
 
 
+def test_no_id_is_refused_and_a_position_is_told_from_one(run_headwater: RunHeadwater, topics: list[str]) -> None:
+    refused = run_headwater("trace", " ")
+    assert (refused.returncode, "Argument 'EVENT_ID' is ' '; expected the id of an event" in refused.stderr) == (2, True)
+    done = run_headwater("trace", "raw-events/1/7")
+    assert (done.returncode, "'headwater dead-letters show raw-events/1/7' takes it" in done.stdout) == (6, True)
+
+
 def test_what_was_aborted_is_not_there_and_does_not_bound_the_look(
     settings: Settings, topics: list[str], run_headwater: RunHeadwater
 ) -> None:

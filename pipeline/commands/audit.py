@@ -66,7 +66,9 @@ def audit(
                     f"landed from offset {one.next_offset} on is lost."
                 )
             if one.holes and not one.lost:
-                print(f"Without a row in partition {one.partition}, holes and gaps: {one.missing}.")
+                print(
+                    f"Partition {one.partition} has no row at {one.missing}: holes, which are no records (transaction markers, compaction), and the gaps above."
+                )
             if one.lost:
                 print(f"Lost: partition {one.partition} has no row for {one.lost} offsets; without a row are {one.missing}.")
             if one.doubled:

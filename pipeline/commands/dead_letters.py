@@ -46,7 +46,17 @@ def list_dead_letters(
         from rows order by _appended_at desc, _partition, _offset desc limit {limit:d}
         """
     )
-    _print(_LIST_COLUMNS, found.fetchall(), as_json)
+    listed = found.fetchall()
+    if as_json:
+        _print(_LIST_COLUMNS, listed, as_json)
+        return
+    shown = [_LIST_COLUMNS.index(name) for name in ("position", "reason", "event_id", "error")]
+    _print([_LIST_COLUMNS[place] for place in shown], [tuple(row[place] for place in shown) for row in listed], as_json)
+    (total,) = connection.sql("select count(*) from rows").fetchone() or (0,)
+    if total > len(listed):
+        print(
+            f"The newest {len(listed)} of {total:,}; --limit shows more, --reason fewer, --count how many of each, `show POSITION` one whole."
+        )
 
 
 @app.command()

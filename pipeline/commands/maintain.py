@@ -76,6 +76,11 @@ def _run_once(maintenance: Maintenance, as_json: bool) -> None:
     else:
         columns = ["table", "files", "small files", "MB", "log commits", "log objects", "rows compacted", "failure"]
         print_rows(columns, [[*list(each.values())[:3], round(each["bytes"] / 1e6, 1), *list(each.values())[4:]] for each in reports])
+        waiting = sum(each["small_files"] for each in reports)
+        if waiting and not any(each["rows_compacted"] for each in reports):
+            print(
+                f"Nothing was due: a folder that still grows is compacted at {maintenance.rules.files_max} small files of one size, one of an earlier day an hour after its last file."
+            )
     if any(each["failure"] for each in reports):
         raise typer.Exit(1)
 

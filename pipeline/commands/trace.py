@@ -1,6 +1,7 @@
 """`headwater trace`: what became of an event."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import typer
@@ -11,8 +12,12 @@ from pipeline.report import as_shown_text, print_figures, print_json
 from pipeline.trace.kafka_search import Bounds
 from pipeline.trace.run import STATUSES, Trace, place_of, trace_event
 from pipeline.trace.wanted import Wanted
+from schemas.errors import UsageError
 
 app = typer.Typer()
+
+# topic/partition/offset, as `dead-letters list` prints it.
+_POSITION = re.compile(r"[\w.-]+/(\d+/\d+)")
 
 
 @app.command()
@@ -31,6 +36,8 @@ def trace(
     All that holds is said, of every event that has the id. Exit status: 0 it landed; 3 it is a dead letter; 4 nothing but a duplicate of it was
     found; 5 Kafka holds it, it has not landed yet; 6 it was not seen; 7 it was not found, and not everything could be looked at.
     """
+    if not event_id.strip():
+        raise UsageError(f"Argument 'EVENT_ID' is '{event_id}'; expected the id of an event, for example order-9.")
     wanted = Wanted(event_id, app_id or None, parse_moment("--since", since))
     found = trace_event(load_settings(), wanted, Bounds(kafka_bytes, kafka_secs))
     if as_json:
@@ -68,6 +75,11 @@ def _print(found: Trace) -> None:
             figures["but"] = "its value cannot be read; the id stands in its bytes"
         print_figures(_shown(figures), title="In Kafka, not landed yet")
     print(as_shown_text(_summary(found)))
+    if (place := _POSITION.fullmatch(found.event_id)) and not (found.events or found.dead_letters):
+        topic_ids = "'headwater audit' shows the topic ids"
+        print(
+            f"This looks like a position: 'headwater dead-letters show {found.event_id}' takes it. An event without an id has <topic id>/{place[1]}; {topic_ids}."
+        )
 
 
 def _event_figures(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ app = typer.Typer()
 @app.command()
 def up(
     workers: int | None = typer.Option(None, "--workers", min=0, help="Workers to run; default: HEADWATER_LOCAL_WORKERS."),
-    without_worker: bool = typer.Option(False, "--without-worker", help="Start Kafka and S3 only."),
+    without_worker: bool = typer.Option(False, "--without-worker", help="Start Kafka, S3 and maintenance, no worker."),
 ) -> None:
     """Start the local stack (Kafka, S3, workers) and wait until it answers; harmless when it runs already."""
     count = 0 if without_worker else workers

@@ -1,6 +1,7 @@
 """`headwater views`: what can be asked, with the grain of each view."""
 
 import difflib
+import sys
 
 import typer
 from rich.console import Console
@@ -56,4 +57,8 @@ def show_view(name: str = typer.Argument(..., help="A view, for example core.ses
         )
     else:
         print_rows(["column", "type"], [(column, kind.lower()) for column, kind in columns], title=f"{view.name}: {view.grain}")
-        Console().print(Syntax(view.sql, "sql", background_color="default", word_wrap=True))
+        if sys.stdout.isatty():
+            Console().print(Syntax(view.sql, "sql", background_color="default", word_wrap=True))
+        else:
+            # As it stands in the file: what is wrapped would not parse.
+            print(view.sql)

@@ -9,6 +9,8 @@ from pipeline.ask.reader import Reader
 from pipeline.ask.views import View
 
 _POSITION = ("_topic_id", "_partition", "_offset")
+# How a column of a view begins that says where a record lies: the row itself, the dead letter that a replay took, the record that it sent.
+_PREFIXES = ("_", "origin_", "sent_")
 # A comment and the `where` below it: the style of queries/ is that each `where` says what it leaves out.
 _WHERE = re.compile(r"((?:^[ \t]*--[^\n]*\n)+)[ \t]*(where [^\n]*)", re.MULTILINE)
 
@@ -44,13 +46,17 @@ class ViewSearch:
 
     def _has(self, name: str, row: Mapping[str, Any]) -> bool:
         columns = self._columns[name]
-        narrowing = _POSITION if columns.issuperset(_POSITION) else tuple({"app_id"} & columns)
-        given = {column: row[column] for column in ("event_id", *narrowing)}
-        # Of a dead letter whose id could not be read there is nothing else to ask by.
-        if given["event_id"] is None and len(given) > 1:
-            del given["event_id"]
-        conditions = " and ".join(f"{column} is not distinct from ${column}" for column in given)
-        return bool(self._reader.rows(f"select 1 from {name} where {conditions} limit 1", given))
+        places = [names for prefix in _PREFIXES if columns.issuperset(names := [f"{prefix}{part[1:]}" for part in _POSITION])]
+        if places:
+            # A position says which row, whatever its id became.
+            given = {part: row[part] for part in _POSITION}
+            condition = " or ".join(
+                "(" + " and ".join(f"{name} = ${part}" for name, part in zip(names, _POSITION, strict=True)) + ")" for names in places
+            )
+        else:
+            given = {column: row[column] for column in ("event_id", *({"app_id"} & columns))}
+            condition = " and ".join(f"{column} is not distinct from ${column}" for column in given)
+        return bool(self._reader.rows(f"select 1 from {name} where {condition} limit 1", given))
 
     def _sources(self, view: View) -> set[str]:
         """The views of staging that a view is made of."""
