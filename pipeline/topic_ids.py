@@ -59,3 +59,20 @@ class TopicIds:
 
 def _encode_id(topic_id: uuid.UUID | str) -> str:
     return base64.urlsafe_b64encode(uuid.UUID(str(topic_id)).bytes).decode().rstrip("=")
+
+
+def find_topic(settings: Settings, topic: str) -> TopicState:
+    """The topic as Kafka has it now.
+
+    Raises UnavailableError when there is none, or no answer.
+    """
+    ids = TopicIds(settings)
+    try:
+        states = ids.look_up([topic])
+    finally:
+        ids.close()
+    if topic not in states:
+        raise UnavailableError(
+            f"Kafka at '{settings.kafka_servers}' has no topic '{topic}'; make it (headwater up makes all of Headwater's)."
+        )
+    return states[topic]

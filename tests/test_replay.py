@@ -307,6 +307,15 @@ def test_a_fix_by_sql_that_is_more_than_an_expression_of_values_is_refused(expre
     assert message in str(refused.value)
 
 
+def test_a_fix_by_sql_that_takes_too_long_is_named_with_its_limit() -> None:
+    fix = SqlFix("(select sum(a.range * b.range) from range(1000000) a, range(1000000) b)::text", 0.2)
+    try:
+        with pytest.raises(UsageError, match=r"took longer than 0\.2 s for a chunk of 3 dead letters \(HEADWATER_QUERY_SECS_MAX\)"):
+            fix.apply(as_arrow(load_table("dead_letters"), LETTERS))
+    finally:
+        fix.close()
+
+
 def scripted(file: Path, text: str) -> list[bytes | None]:
     file.write_text(text)
     fix = ScriptFix(file, 5)

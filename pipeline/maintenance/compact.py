@@ -14,7 +14,7 @@ SORT_BY = ("app_id", "event_type", "event_timestamp")
 # Other orders: a worker takes ascending ids as they are, without sorting them again.
 _SORT_BY = {"dedup_keys": ("id",)}
 # Rows of a row group where a stretch has more of them: dedup keys are small, and are read batch by batch.
-_GROUP_ROWS = 262_144
+GROUP_ROWS = 262_144
 
 
 class RowsDifferError(Exception):
@@ -66,7 +66,7 @@ def compact_group(
     Raises RowsDifferError when a row is missing or there is one too many, RivalError when another maintainer was quicker.
     """
     yield f"before {table.name} read"
-    with CompactedFile(spill_folder, _GROUP_ROWS) as file:
+    with CompactedFile(spill_folder, GROUP_ROWS) as file:
         read_count = 0
         for rows in read_stretches(_bodies(table, group.files), table.stored_schema(), rules.stretch_bytes):
             read_count += rows.num_rows

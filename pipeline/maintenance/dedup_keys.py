@@ -21,14 +21,13 @@ from agents.dedup.snapshot import (
     read_landed_offsets,
 )
 from agents.land import Position
-from pipeline.maintenance.compact import Tenure
+from pipeline.maintenance.compact import GROUP_ROWS, Tenure
 from pipeline.maintenance.rules import MaintainRules
 from sinks.compacted_parquet import CompactedFile, sort_rows
 from sinks.dataset import read_tables
 from sinks.kept_table import KeptTable
 from sinks.lake import CommitRefusedError, LakeTable, Upload
 
-_GROUP_ROWS = 262_144
 _NOTHING = Coverage(date.min, {})
 
 
@@ -101,7 +100,7 @@ def _write_keys(
     def write() -> None:
         for day, parts in held.items():
             if day not in files:
-                files[day] = stack.enter_context(CompactedFile(folder, _GROUP_ROWS))
+                files[day] = stack.enter_context(CompactedFile(folder, GROUP_ROWS))
             files[day].add(sort_rows(pa.concat_tables(parts), ["id"]))
         held.clear()
 

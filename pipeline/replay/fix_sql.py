@@ -47,6 +47,11 @@ class SqlFix:
         except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
             self.first_error = self.first_error or str(error).splitlines()[0]
             found = self._run(f"try({self._expression})")
+        except duckdb.InterruptException:
+            raise UsageError(
+                f"Option '--fix-sql' took longer than {self._secs_max:g} s for a chunk of {letters.num_rows} dead letters (HEADWATER_QUERY_SECS_MAX); "
+                "expected less: make it simpler, or raise the limit."
+            ) from None
         except duckdb.Error as error:
             raise _explain(self._expression, error) from None
         finally:

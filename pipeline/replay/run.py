@@ -16,9 +16,10 @@ from pipeline.config import Settings
 from pipeline.kafka_records import TopicReader
 from pipeline.replay.fix import Fix
 from pipeline.replay.selection import Choice, Selection, select_letters
-from pipeline.replay.sending import RefusedError, Sender, UntraceableError, find_topic
+from pipeline.replay.sending import RefusedError, Sender, UntraceableError
 from pipeline.replay.verdicts import FixedLetter, Verdicts
 from pipeline.stores import build_store
+from pipeline.topic_ids import find_topic
 from pipeline.topology import LANDING_STREAMS, topic_name
 from schemas.tables import load_table
 from sinks.dead_letter_replays import Chunk, DeadLetterReplays, Letter, Origin

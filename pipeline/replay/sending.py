@@ -19,7 +19,7 @@ from pipeline.config import Settings
 from pipeline.kafka_answer import Failures
 from pipeline.kafka_records import OffsetsGoneError, Span, TopicReader
 from pipeline.stores import producer_options
-from pipeline.topic_ids import TopicIds, TopicState
+from pipeline.topic_ids import find_topic
 from schemas.errors import HeadwaterError, UnavailableError
 from sinks.dead_letter_replays import Chunk, Letter, Origin, Place
 
@@ -135,23 +135,6 @@ class Sender:
                     ) from None
                 # Kafka says at once that it is not ready yet.
                 time.sleep(0.1)
-
-
-def find_topic(settings: Settings, topic: str) -> TopicState:
-    """The topic as Kafka has it now.
-
-    Raises UnavailableError when there is none, or no answer.
-    """
-    ids = TopicIds(settings)
-    try:
-        states = ids.look_up([topic])
-    finally:
-        ids.close()
-    if topic not in states:
-        raise UnavailableError(
-            f"Kafka at '{settings.kafka_servers}' has no topic '{topic}'; make it (headwater up makes all of Headwater's)."
-        )
-    return states[topic]
 
 
 def _produce(producer: confluent_kafka.Producer, topic: str, letter: Letter, sent: dict[Origin, Place]) -> None:

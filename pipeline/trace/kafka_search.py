@@ -13,7 +13,7 @@ from agents.land import Position
 from pipeline.config import Settings
 from pipeline.kafka_records import HeldRecord, OffsetsGoneError, Span, TopicReader
 from pipeline.landed import Landed
-from pipeline.replay.sending import find_topic
+from pipeline.topic_ids import find_topic
 from pipeline.trace.wanted import Wanted
 
 

@@ -41,11 +41,13 @@ def find_dead_letters(table: LakeTable, wanted: Wanted) -> list[Row]:
 
 
 def find_first_copy(duplicate: Row, events: Iterable[Row]) -> Row | None:
-    """The event that a duplicate repeats: the last of the same five that was appended before it."""
+    """The event that a duplicate repeats: the last of the same five that was appended before it, in its own partition if there is one."""
     if duplicate["reason"] != Reason.DUPLICATE:
         return None
     before = [row for row in events if all(row[name] == duplicate[name] for name in _EVENT) and _is_before(row, duplicate)]
-    return before[-1] if before else None
+    own = [row for row in before if (row["_topic_id"], row["_partition"]) == (duplicate["_topic_id"], duplicate["_partition"])]
+    found = own or before
+    return found[-1] if found else None
 
 
 def find_replays(replays: DeadLetterReplays, dead_letters: Iterable[Row]) -> dict[tuple[str, int, int], Row]:
