@@ -22,7 +22,7 @@ from pipeline.kafka_admin import open_admin
 from pipeline.kafka_records import OffsetsGoneError, Span, TopicReader
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
-from pipeline.topic_ids import TopicIds
+from pipeline.topic_ids import look_up_topics
 from pipeline.topology import LANDING_STREAMS, topic_name
 from schemas.errors import UnavailableError
 from schemas.tables import load_table
@@ -76,8 +76,8 @@ def audit_deeply(settings: Settings, on_progress: Callable[[int], None] = lambda
         if not rows.events.exists() or not rows.dead_letters.exists():
             continue
         landed = rows.refresh()
-        topic_id = _look_up_id(settings, topic)
-        present = [one for one in landed if one.position.topic_id == topic_id]
+        state = look_up_topics(settings, [topic]).get(topic)
+        present = [one for one in landed if state and one.position.topic_id == state.topic_id]
         if not present:
             continue
         is_compacted = _is_compacted(settings, topic)
@@ -182,15 +182,6 @@ def _compare(audit: DeepAudit, held: I64, held_hashes: I64, landed: I64, landed_
         lake_only=audit.lake_only + len(lake_only),
         offsets=named,
     )
-
-
-def _look_up_id(settings: Settings, topic: str) -> str | None:
-    ids = TopicIds(settings)
-    try:
-        state = ids.look_up([topic]).get(topic)
-    finally:
-        ids.close()
-    return state.topic_id if state else None
 
 
 def _is_compacted(settings: Settings, topic: str) -> bool:

@@ -13,7 +13,7 @@ from agents.land import Position
 from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store, confluent_options, kafka_python_options
-from pipeline.topic_ids import TopicIds, TopicState
+from pipeline.topic_ids import TopicState, look_up_topics
 from pipeline.topology import LANDING_STREAMS, topic_name
 from schemas.errors import UnavailableError
 from schemas.tables import load_table
@@ -35,11 +35,7 @@ def read_stream_status(settings: Settings, is_fresh_wanted: bool = True) -> dict
     Raises UnavailableError when Kafka or the store does not answer.
     """
     names = {topic_name(settings, stream.topic): stream.table for stream in LANDING_STREAMS}
-    ids = TopicIds(settings)
-    try:
-        states = ids.look_up(names)
-    finally:
-        ids.close()
+    states = look_up_topics(settings, names)
     return {
         "topics": [_read_topic(settings, name, table, states[name], is_fresh_wanted) for name, table in names.items() if name in states]
     }

@@ -61,16 +61,24 @@ def _encode_id(topic_id: uuid.UUID | str) -> str:
     return base64.urlsafe_b64encode(uuid.UUID(str(topic_id)).bytes).decode().rstrip("=")
 
 
+def look_up_topics(settings: Settings, topics: Collection[str]) -> dict[str, TopicState]:
+    """State of those of the topics that exist, for who asks once.
+
+    Raises UnavailableError when Kafka does not answer.
+    """
+    ids = TopicIds(settings)
+    try:
+        return ids.look_up(topics)
+    finally:
+        ids.close()
+
+
 def find_topic(settings: Settings, topic: str) -> TopicState:
     """The topic as Kafka has it now.
 
     Raises UnavailableError when there is none, or no answer.
     """
-    ids = TopicIds(settings)
-    try:
-        states = ids.look_up([topic])
-    finally:
-        ids.close()
+    states = look_up_topics(settings, [topic])
     if topic not in states:
         raise UnavailableError(
             f"Kafka at '{settings.kafka_servers}' has no topic '{topic}'; make it (headwater up makes all of Headwater's)."

@@ -52,7 +52,7 @@ def list_dead_letters(
         return
     shown = [_LIST_COLUMNS.index(name) for name in ("position", "reason", "event_id", "error")]
     _print([_LIST_COLUMNS[place] for place in shown], [tuple(row[place] for place in shown) for row in listed], as_json)
-    (total,) = connection.sql("select count(*) from rows").fetchone() or (0,)
+    total = rows.count_rows()
     if total > len(listed):
         print(
             f"The newest {len(listed)} of {total:,}; --limit shows more, --reason fewer, --count how many of each, `show POSITION` one whole."

@@ -17,7 +17,7 @@ from schemas.errors import UsageError
 app = typer.Typer()
 
 # topic/partition/offset, as `dead-letters list` prints it.
-_POSITION = re.compile(r"[\w.-]+/(\d+/\d+)")
+_POSITION = re.compile(r"[\w.-]+/\d+/\d+")
 
 
 @app.command()
@@ -75,10 +75,12 @@ def _print(found: Trace) -> None:
             figures["but"] = "its value cannot be read; the id stands in its bytes"
         print_figures(_shown(figures), title="In Kafka, not landed yet")
     print(as_shown_text(_summary(found)))
-    if (place := _POSITION.fullmatch(found.event_id)) and not (found.events or found.dead_letters):
-        topic_ids = "'headwater audit' shows the topic ids"
+    # A topic id in front makes it the id of an event that was sent without one.
+    is_position = _POSITION.fullmatch(found.event_id) and Wanted(found.event_id).place is None
+    if is_position and not (found.events or found.dead_letters):
         print(
-            f"This looks like a position: 'headwater dead-letters show {found.event_id}' takes it. An event without an id has <topic id>/{place[1]}; {topic_ids}."
+            f"This looks like a position: 'headwater dead-letters show {found.event_id}' takes it. The id of an event that was sent without one "
+            "begins with the topic's id, which 'headwater audit' shows."
         )
 
 

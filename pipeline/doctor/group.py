@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pipeline.doctor.check import Case
 from pipeline.doctor.finding import Finding, broken, ok, warning
 from pipeline.group_status import Group, read_group
-from pipeline.topic_ids import TopicIds
+from pipeline.topic_ids import look_up_topics
 from pipeline.topology import LANDING_STREAMS, topic_name
 
 
@@ -34,15 +34,8 @@ def check_group(case: Case) -> Iterator[Finding]:
             "ask again in a few seconds; headwater logs worker-0 if it lasts",
         )
     else:
-        yield from _check_shares(subject, group, _count_partitions(case, names))
-
-
-def _count_partitions(case: Case, names: list[str]) -> dict[str, int]:
-    ids = TopicIds(case.settings)
-    try:
-        return {name: state.partition_count for name, state in ids.look_up(names).items()}
-    finally:
-        ids.close()
+        counts = {name: state.partition_count for name, state in look_up_topics(settings, names).items()}
+        yield from _check_shares(subject, group, counts)
 
 
 def _check_shares(subject: str, group: Group, counts: dict[str, int]) -> Iterator[Finding]:

@@ -43,15 +43,10 @@ class SqlFix:
     def apply(self, letters: pa.Table) -> list[bytes | None]:
         self._con.register("dead_letter", _as_columns(letters))
         try:
-            found = self._run(self._expression)
+            found = self._run(self._expression, letters.num_rows)
         except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.OutOfRangeException) as error:
             self.first_error = self.first_error or str(error).splitlines()[0]
-            found = self._run(f"try({self._expression})")
-        except duckdb.InterruptException:
-            raise UsageError(
-                f"Option '--fix-sql' took longer than {self._secs_max:g} s for a chunk of {letters.num_rows} dead letters (HEADWATER_QUERY_SECS_MAX); "
-                "expected less: make it simpler, or raise the limit."
-            ) from None
+            found = self._run(f"try({self._expression})", letters.num_rows)
         except duckdb.Error as error:
             raise _explain(self._expression, error) from None
         finally:
@@ -67,7 +62,7 @@ class SqlFix:
     def close(self) -> None:
         self._con.close()
 
-    def _run(self, expression: str) -> list[tuple[int, Any]]:
+    def _run(self, expression: str, count: int) -> list[tuple[int, Any]]:
         timer = threading.Timer(self._secs_max, self._con.interrupt)
         timer.daemon = True
         timer.start()
@@ -79,6 +74,11 @@ class SqlFix:
                     f"Option '--fix-sql' yields {kind}; expected the new value as text (or as a blob): cast it, or use to_json()."
                 )
             return rows
+        except duckdb.InterruptException:
+            raise UsageError(
+                f"Option '--fix-sql' took longer than {self._secs_max:g} s for a chunk of {count} dead letters (HEADWATER_QUERY_SECS_MAX); "
+                "expected less: make it simpler, or raise the limit."
+            ) from None
         finally:
             timer.cancel()
 

@@ -133,7 +133,7 @@ class Sender:
                         f"'{chunk.topic}' takes values of their size (max.message.bytes), then replay again: what was begun is finished first, and "
                         "nothing is sent twice."
                     ) from None
-                # Kafka says at once that it is not ready yet.
+                # It says at once that it is not ready yet, and there is nothing to wait for that would tell when it is.
                 time.sleep(0.1)
 
 

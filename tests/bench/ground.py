@@ -22,9 +22,8 @@ from pipeline.stack.programs import environment
 from pipeline.stack.readiness import ensure_bucket
 from pipeline.stack.status import read_processes
 from pipeline.stack.supervision import kill_processes
-from pipeline.topic_ids import TopicIds, TopicState
 from pipeline.topics import ensure_topics
-from pipeline.topology import RAW_EVENTS, TOPICS, topic_name
+from pipeline.topology import TOPICS, topic_name
 from tests.conftest import free_port_offset, headwater
 
 
@@ -115,15 +114,6 @@ def run_maintenance(settings: Settings, **overrides: str) -> None:
     done = headwater(settings, "maintain", "--once", secs_max=300, **overrides)
     if done.returncode != 0:
         raise RuntimeError(f"maintenance ended with status {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
-
-
-def find_topic(settings: Settings) -> TopicState:
-    """Kafka's id of raw-events, and how many partitions it has."""
-    topic, ids = topic_name(settings, RAW_EVENTS), TopicIds(settings)
-    try:
-        return ids.look_up([topic])[topic]
-    finally:
-        ids.close()
 
 
 def server_processes(ground: Settings) -> dict[str, psutil.Process]:

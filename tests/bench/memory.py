@@ -19,9 +19,11 @@ from pipeline.cli import COMMANDS
 from pipeline.config import Settings
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
+from pipeline.topic_ids import find_topic
+from pipeline.topology import RAW_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.lake import LakeTable
-from tests.bench.ground import find_topic, open_scene, preload, run_maintenance
+from tests.bench.ground import open_scene, preload, run_maintenance
 from tests.bench.path import wait_for_landed
 from tests.bench.rows import Budget, Row, Sizes
 from tests.stream import metrics
@@ -144,7 +146,7 @@ def _rebuild() -> None:
     from pipeline.event_stream import build_event_steps
 
     settings = load_settings()
-    state = find_topic(settings)
+    state = find_topic(settings, topic_name(settings, RAW_EVENTS))
     windows = build_event_steps(settings, LakeTable(build_store(settings), load_table("events"))).windows
     numbers = range(state.partition_count)
     began = time.perf_counter()

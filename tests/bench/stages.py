@@ -24,10 +24,11 @@ from pipeline import record_batches, transport
 from pipeline.config import Settings
 from pipeline.event_stream import build_connection, build_event_rules
 from pipeline.stores import build_store
+from pipeline.topic_ids import find_topic
 from pipeline.topology import RAW_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.lake import LakeTable
-from tests.bench.ground import Cost, find_topic, open_scene, preload
+from tests.bench.ground import Cost, open_scene, preload
 from tests.bench.rows import Row, Sizes
 
 # In the order of the table; those with two spaces in front are parts of the one above.
@@ -50,7 +51,7 @@ def measure_stages(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Ite
         with _timed_parts(costs):
             count = run_stages(settings, batches, sizes.window_keys, costs)
         fetched = sum(batch.record_count for batch in batches)
-        mean_bytes = sum(batch.held_bytes for batch in batches) / fetched
+        mean_bytes = sum(chunk.values.size_bytes for batch in batches for chunk in batch.chunks) / fetched
         costs["fetch"].scale(count / fetched)
     total = Cost()
     for name in STAGES:
@@ -103,7 +104,7 @@ def run_stages(settings: Settings, batches: Sequence[Batch], window_keys: int, c
 
     The first flush loads what is loaded once (parsers, statements, memory) and is not counted; returns the events of the others.
     """
-    topic_id = find_topic(settings).topic_id
+    topic_id = find_topic(settings, topic_name(settings, RAW_EVENTS)).topic_id
     table = LakeTable(build_store(settings), load_table("events"))
     table.ensure()
     rules, connection = build_event_rules(settings), build_connection()
