@@ -100,6 +100,29 @@ class Settings(BaseSettings):
         "continue", "what a worker does after it counted records that Kafka no longer has, or a topic made anew", "stop"
     )
 
+    # The front door
+    local_api: bool = _setting(True, "whether `headwater up` starts the HTTP API", "false")
+    api_host: str = _setting("127.0.0.1", "address that `headwater serve` listens on", "0.0.0.0")
+    api_port: int = _setting(0, "port of the HTTP API; 0: 8080 and the port offset", "8080", ge=0, le=65535)
+    api_auth: Literal["on", "off"] = _setting("on", "whether callers must show a key; off lets everybody in", "on")
+    api_clock_window_secs: float = _setting(900, "how far a signed request's clock may be off", "900", gt=0, le=86400)
+    api_body_bytes_max: int = _setting(16_000_000, "size of a request's body, unpacked, over which it is refused", "16000000", ge=10_000)
+    api_held_bytes_max: int = _setting(
+        48_000_000, "bytes of bodies and records held for Kafka at once; what is over it is answered as not stored", "48000000", ge=100_000
+    )
+    api_header_bytes_max: int = _setting(32_768, "size of a request's head over which it is refused", "32768", ge=1_000)
+    api_connections_max: int = _setting(2_000, "connections open at once; more are turned away", "2000", ge=1)
+    api_read_secs_max: float = _setting(20, "time in which a request's head, and then its body, must have come", "20", gt=0, le=600)
+    ack_secs_max: float = _setting(10, "how long a request waits for Kafka before its items are answered as not stored", "10", ge=1, le=300)
+    api_trusted_proxies: Names = _setting((), "addresses whose X-Forwarded-For is believed, commas between; * for all", "10.0.0.7")
+    api_origins: Names = _setting(("*",), "origins of web pages that may send, commas between; * for all", "https://shop.example.com")
+    api_streams: Names = _setting(
+        (),
+        "Kinesis and Firehose streams that are taken, name=app or name=app:mapping.toml, commas between; a line's event type is told by the mapping",
+        "clicks=shop,orders=shop:orders.toml",
+    )
+    api_guests_per_min: int = _setting(600, "requests for guests' keys that one address may make in a minute", "600", ge=1)
+
     # Steps
     message_bytes_max: int = _setting(1_000_000, "size over which a message becomes a dead letter, its bytes not kept", "1000000", ge=100)
     dedup_enabled: bool = _setting(True, "set aside what was seen before", "true")
@@ -140,7 +163,9 @@ class Settings(BaseSettings):
     session_gap_mins: float = _setting(30, "silence after which an endpoint's next event opens a new session", "30", gt=0)
 
     @field_validator(
-        "enrichments", "internal_endpoints", "internal_networks", "promoted_attributes", "redact_removed", "redact_hashed", mode="before"
+        *("enrichments", "internal_endpoints", "internal_networks", "promoted_attributes", "redact_removed", "redact_hashed"),
+        *("api_trusted_proxies", "api_origins", "api_streams"),
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -179,6 +204,10 @@ class Settings(BaseSettings):
     @property
     def maintain_address_port(self) -> int:
         return self.maintain_metrics_port or 9463 + self.port_offset
+
+    @property
+    def api_address_port(self) -> int:
+        return self.api_port or 8080 + self.port_offset
 
     @property
     def secrets_file(self) -> Path:

@@ -1,0 +1,1 @@
+"""The HTTP API: one resource a file; server.py puts them together."""

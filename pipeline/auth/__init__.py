@@ -1,0 +1,1 @@
+"""Who may call the API: signatures, write keys, guests, and how often."""

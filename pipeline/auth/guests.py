@@ -1,0 +1,109 @@
+"""Guests: temporary keys for phones and browsers, as a Cognito identity pool gives them; nothing of them is stored.
+
+An identity is `<region>:<uuid>`, as clients expect it, and the UUID tells which pool it is of. The session token is signed; the
+secret of a guest's key is derived from it. Whoever asks gets one, as from an identity pool with guest access: it may send events of
+one app for an hour, and how often an address may ask is bounded (pipeline/auth/rates.py).
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.auth.errors import DeniedError
+
+LIFE_SECS = 3600
+KEY_PREFIX = "ASIA"
+IDENTITY = re.compile(r"^[\w-]{1,55}:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+
+
+@dataclass(frozen=True)
+class GuestCredentials:
+    """What GetCredentialsForIdentity gives. `expires_at` in seconds since 1970."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    session_token: str = field(repr=False)
+    expires_at: int
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Whom a session token stands for."""
+
+    app_id: str
+    identity_id: str
+    access_key_id: str
+    secret: str = field(repr=False)
+    expires_at: int
+
+
+class GuestDesk:
+    """Makes identities and keys of guests, and knows them again. `master` is the secret that everything is derived from."""
+
+    def __init__(self, master: bytes) -> None:
+        self._master = master
+
+    def new_identity(self, pool_id: str) -> str:
+        """An identity of a pool, which `find_app` knows again."""
+        region = pool_id.partition(":")[0]
+        nonce = secrets.token_bytes(8)
+        return f"{region}:{uuid.UUID(bytes=nonce + self._tag(pool_id, nonce))}"
+
+    def find_app(self, identity_id: str, pools: Mapping[str, str]) -> str | None:
+        """The app of an identity, by `pools` (pool id -> app id).
+
+        Apps that moved here keep the identities that Cognito gave them, and those tell no pool: they belong to the one app that lets
+        guests in, where there is one only. None when it cannot be told.
+        """
+        if not IDENTITY.match(identity_id):
+            return None
+        found = uuid.UUID(identity_id.partition(":")[2]).bytes
+        for pool_id, app_id in pools.items():
+            if hmac.compare_digest(found[8:], self._tag(pool_id, found[:8])):
+                return app_id
+        region = identity_id.partition(":")[0]
+        for candidates in ({app for pool, app in pools.items() if pool.partition(":")[0] == region}, set(pools.values())):
+            if len(candidates) == 1:
+                return candidates.pop()
+        return None
+
+    def give_credentials(self, app_id: str, identity_id: str, now_secs: float) -> GuestCredentials:
+        """Keys of an hour for an identity."""
+        access_key_id = KEY_PREFIX + base64.b32encode(secrets.token_bytes(10)).decode()
+        expires_at = int(now_secs) + LIFE_SECS
+        said = json.dumps([access_key_id, app_id, identity_id, expires_at], separators=(",", ":")).encode()
+        token = base64.b64encode(self._digest(b"token", said) + said).decode()
+        return GuestCredentials(access_key_id, self._secret(token), token, expires_at)
+
+    def read_token(self, token: str, now_secs: float) -> Guest:
+        """Whom a session token stands for.
+
+        Raises DeniedError: UnrecognizedClientException when it is not of ours, ExpiredTokenException when its hour is over.
+        """
+        try:
+            raw = base64.b64decode(token, validate=True)
+        except (binascii.Error, ValueError):
+            raw = b""
+        digest, said = raw[:32], raw[32:]
+        if not said or not hmac.compare_digest(digest, self._digest(b"token", said)):
+            raise DeniedError("UnrecognizedClientException", "The security token included in the request is invalid.")
+        access_key_id, app_id, identity_id, expires_at = json.loads(said)
+        if now_secs >= expires_at:
+            raise DeniedError("ExpiredTokenException", "The security token included in the request is expired.")
+        return Guest(app_id, identity_id, access_key_id, self._secret(token), expires_at)
+
+    def _tag(self, pool_id: str, nonce: bytes) -> bytes:
+        return self._digest(b"identity", pool_id.encode() + b"/" + nonce)[:8]
+
+    def _secret(self, token: str) -> str:
+        return base64.b64encode(self._digest(b"secret", token.encode()))[:40].decode()
+
+    def _digest(self, purpose: bytes, said: bytes) -> bytes:
+        return hmac.new(self._master, purpose + b"\0" + said, hashlib.sha256).digest()

@@ -1,0 +1,293 @@
+"""PutEvents: the body of `POST /v1/apps/{app_id}/events` made into items, each judged on its own: no bad one costs its neighbours.
+
+The shape is Pinpoint's: {"BatchItem": {endpoint id: {"Endpoint": {..}, "Events": {event id: {..}}}}}. How its names map to the
+stream record is not documented by AWS; it follows from the names (EventType is event_type, AppTitle is application.title, ...).
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
+from agents.parsing.fit import MS_MAX, MS_MIN, Unfit
+from pipeline.collect import stream_record
+from pipeline.collect.endpoints import EndpointFacts, read_endpoint, update_endpoint
+from pipeline.collect.outgoing import Item, Outgoing, Refusal, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
+from pipeline.collect.stream_record import parse_iso_ms
+from pipeline.imports.times import parse_time
+from schemas.records import Reason
+
+
+class _Request(msgspec.Struct):
+    BatchItem: dict[str, msgspec.Raw] | None = None
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    Endpoint: msgspec.Raw | None = None
+    Events: dict[str, msgspec.Raw] | None = None
+
+
+class _Session(msgspec.Struct, forbid_unknown_fields=True):
+    Id: str | None = None
+    StartTimestamp: str | None = None
+    StopTimestamp: str | None = None
+    Duration: float | None = None
+
+
+class _Event(msgspec.Struct, forbid_unknown_fields=True):
+    """An event as SDKs send it. One that has other names, or values of other types, is read member by member."""
+
+    EventType: str
+    Timestamp: str
+    AppPackageName: str | None = None
+    AppTitle: str | None = None
+    AppVersionCode: str | None = None
+    SdkName: str | None = None
+    ClientSdkVersion: str | None = None
+    Attributes: dict[str, str] | None = None
+    Metrics: dict[str, float] | None = None
+    Session: _Session | None = None
+
+
+_decode_request = msgspec.json.Decoder(_Request).decode
+_decode_entry = msgspec.json.Decoder(_Entry).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
+_encode = msgspec.json.Encoder().encode
+
+# Where each member of an event goes when it is read member by member.
+_PLACES = {
+    "EventType": ("event_type",),
+    "AppPackageName": ("application", "package_name"),
+    "AppTitle": ("application", "title"),
+    "AppVersionCode": ("application", "version_code"),
+    "SdkName": ("application", "sdk", "name"),
+    "ClientSdkVersion": ("application", "sdk", "version"),
+    "Attributes": ("attributes",),
+    "Metrics": ("metrics",),
+}
+_SESSION_PLACES = {"Id": "session_id", "StartTimestamp": "start_timestamp", "StopTimestamp": "stop_timestamp", "Duration": "duration"}
+# Amplify for JavaScript once spelt its automatic events like this.
+_LEGACY_TYPES = {f"_session_{name}": f"_session.{name}" for name in ("start", "stop", "pause", "resume")}
+
+
+class PutEventsReader:
+    """Makes items of the bodies of one request of an app. An event over `event_bytes_max` is refused."""
+
+    def __init__(self, app_id: str, sender: Sender, event_bytes_max: int) -> None:
+        self._app_id, self._sender, self._event_bytes_max = app_id, sender, event_bytes_max
+
+    def read(self, body: bytes | msgspec.Raw) -> list[Item]:
+        """The items of a body, in its order: for each endpoint its update, if it has content, then its events.
+
+        Raises Unreadable when the body as a whole is not JSON, or Unfit when it is not of PutEvents' shape.
+        """
+        items: list[Item] = []
+        for endpoint_id, raw in _split_request(body).items():
+            try:
+                entry = _decode_entry(raw)
+            except msgspec.MsgspecError:
+                items += self._read_odd_entry(endpoint_id, bytes(raw))
+                continue
+            items += self._read_entry(endpoint_id, entry.Endpoint, entry.Events or {})
+        return items
+
+    def _read_entry(self, endpoint_id: str, endpoint: msgspec.Raw | None, events: dict[str, msgspec.Raw]) -> Iterator[Item]:
+        facts = EndpointFacts()
+        if endpoint is not None and bytes(endpoint) != b"{}":
+            try:
+                facts = read_endpoint(bytes(endpoint))
+            except (Unreadable, Unfit) as error:
+                yield self._refused(endpoint_id, None, refuse(error, bytes(endpoint), endpoint_id=endpoint_id))
+            else:
+                if facts.text is not None:
+                    yield Item(update_endpoint(self._app_id, endpoint_id, facts, self._sender), endpoint_id)
+        context = stream_record.ClientContext(stream_record.Custom(facts.text)) if facts.text is not None else None
+        client = stream_record.Client(endpoint_id) if endpoint_id else None
+        for event_id, raw in events.items():
+            try:
+                outgoing = self._read_event(client, facts, context, event_id or str(uuid.uuid4()), raw)
+            except (msgspec.MsgspecError, ValueError, OverflowError):
+                outgoing = None
+            if outgoing is None:
+                yield self._read_odd_event(endpoint_id, facts, event_id, bytes(raw))
+            else:
+                yield Item(outgoing, endpoint_id, event_id)
+
+    def _read_event(
+        self,
+        client: stream_record.Client | None,
+        facts: EndpointFacts,
+        context: stream_record.ClientContext | None,
+        event_id: str,
+        raw: msgspec.Raw,
+    ) -> Outgoing | None:
+        """The record of an ordinary event; None where something is odd. Raises as msgspec and the parsing of times do."""
+        event = _decode_event(raw)
+        timestamp = parse_iso_ms(event.Timestamp)
+        if not event.EventType or not MS_MIN <= timestamp <= MS_MAX:
+            return None
+        session = None
+        if event.Session is not None:
+            start, stop = event.Session.StartTimestamp, event.Session.StopTimestamp
+            session = stream_record.Session(
+                event.Session.Id,
+                parse_iso_ms(start) if start is not None else None,
+                parse_iso_ms(stop) if stop is not None else None,
+                event.Session.Duration,
+            )
+        sdk = stream_record.Sdk(event.SdkName, event.ClientSdkVersion) if event.SdkName or event.ClientSdkVersion else None
+        record = stream_record.StreamRecord(
+            event_id,
+            _LEGACY_TYPES.get(event.EventType, event.EventType),
+            timestamp,
+            self._sender.received_at,
+            stream_record.EVENT_VERSION,
+            stream_record.Application(self._app_id, event.AppPackageName, event.AppTitle, facts.app_version, event.AppVersionCode, sdk),
+            self._sender,
+            event.Attributes or {},
+            event.Metrics or {},
+            client,
+            facts.device,
+            session,
+            context,
+        )
+        value = _encode(record)
+        if len(value) > self._event_bytes_max:
+            return None
+        return outgoing_event(self._app_id, client.client_id if client else None, event_id, value)
+
+    def _read_odd_entry(self, endpoint_id: str, raw: bytes) -> Iterator[Item]:
+        """An endpoint's entry that has other names or types than PutEvents', or is not JSON in places: its events one by one."""
+        found = _parse_loosely(raw)
+        events = found.get("Events") if isinstance(found, dict) else None
+        if not isinstance(found, dict) or not isinstance(events, (dict, type(None))):
+            what = f"Field 'BatchItem.{endpoint_id}.Events' is {_shown(events)}" if isinstance(found, dict) else "The entry is no object"
+            error = Unfit(Reason.WRONG_TYPE, f"{what}; expected an object of events by id.", {})
+            yield self._refused(endpoint_id, None, refuse(error, raw, endpoint_id=endpoint_id))
+            return
+        endpoint = found.get("Endpoint")
+        yield from self._read_entry(
+            endpoint_id,
+            None if endpoint is None else msgspec.Raw(_write_loosely(endpoint)),
+            {event_id: msgspec.Raw(_write_loosely(event)) for event_id, event in (events or {}).items()},
+        )
+
+    def _read_odd_event(self, endpoint_id: str, facts: EndpointFacts, event_id: str, raw: bytes) -> Item:
+        """An event read member by member: accepted when the worker would take it for an event, else refused with the reason."""
+        ids = {"endpoint_id": endpoint_id, "event_id": event_id or None}
+        try:
+            event = parse_exactly(raw)
+            if not isinstance(event, dict):
+                raise Unfit(Reason.NOT_AN_OBJECT, f"Event '{event_id}' is {shorten(event)}; expected an object with EventType.", {})
+        except (Unreadable, Unfit) as error:
+            return self._refused(endpoint_id, event_id, refuse(error, raw, **ids))
+        document = self._build_document(endpoint_id, facts, event_id or str(uuid.uuid4()), event)
+        try:
+            value = judge_record(document, self._event_bytes_max)
+        except (Unreadable, Unfit) as error:
+            return self._refused(endpoint_id, event_id, refuse(_in_words_of_the_api(error, event), msgspec.json.encode(document), **ids))
+        return Item(outgoing_event(self._app_id, endpoint_id or None, document["event_id"], value), endpoint_id, event_id)
+
+    def _build_document(self, endpoint_id: str, facts: EndpointFacts, event_id: str, event: dict[str, Any]) -> dict[str, Any]:
+        """The stream record of an event as far as it goes: what does not fit stays as sent, what has no place keeps its name."""
+        document: dict[str, Any] = {"event_id": event_id, "application": {"app_id": self._app_id}}
+        document |= {"arrival_timestamp": self._sender.received_at, "event_version": stream_record.EVENT_VERSION, "headwater": self._sender}
+        document |= {"client": {"client_id": endpoint_id}} if endpoint_id else {}
+        if facts.device is not None:
+            document["device"] = facts.device
+        if facts.app_version is not None:
+            document["application"]["version_name"] = facts.app_version
+        if facts.text is not None:
+            document["client_context"] = {"custom": {"endpoint": facts.text}}
+        for name, value in event.items():
+            if name == "Timestamp":
+                document["event_timestamp"] = _as_ms(value)
+            elif name == "Session" and isinstance(value, dict):
+                document["session"] = {_SESSION_PLACES.get(inner, inner): _session_value(inner, each) for inner, each in value.items()}
+            elif name in _PLACES:
+                _put(document, _PLACES[name], value)
+            else:
+                # A name that PutEvents has not; one that the stream record has must not take its place.
+                document.setdefault(name if name not in document else f"sent_{name}", value)
+        event_type = document.get("event_type")
+        if isinstance(event_type, str):
+            document["event_type"] = _LEGACY_TYPES.get(event_type, event_type)
+        return document
+
+    def _refused(self, endpoint_id: str, event_id: str | None, refusal: Refusal) -> Item:
+        outgoing = outgoing_refusal(refusal, self._app_id, self._sender, self._event_bytes_max)
+        return Item(outgoing, endpoint_id, event_id, refusal)
+
+
+def _split_request(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """Entries by endpoint id. Raises Unreadable or Unfit."""
+    try:
+        return _decode_request(body).BatchItem or {}
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    found = _parse_loosely(bytes(body))
+    if found is None:
+        # Reads it strictly, which says where it is no JSON.
+        found = parse_exactly(bytes(body))
+    batch = found.get("BatchItem") if isinstance(found, dict) else None
+    if not isinstance(batch, (dict, type(None))) or not isinstance(found, dict):
+        what = f"Field 'BatchItem' is {_shown(batch)}" if isinstance(found, dict) else "The body is no object"
+        raise Unfit(Reason.WRONG_TYPE, f"{what}; expected an object of entries by endpoint id.", {})
+    return {endpoint_id: msgspec.Raw(_write_loosely(entry)) for endpoint_id, entry in (batch or {}).items()}
+
+
+def _parse_loosely(body: bytes) -> Any:
+    """JSON with what strict readers refuse (NaN, half surrogates, control characters, wrong UTF-8), so that it can be taken apart; or None."""
+    try:
+        return json.loads(body.decode("utf-8", "surrogateescape"), strict=False, parse_int=_whole)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _whole(digits: str) -> float:
+    # Python refuses to turn thousands of digits into a number; no float holds them either.
+    return int(digits) if len(digits) <= 300 else float(digits)
+
+
+def _write_loosely(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _as_ms(value: Any) -> Any:
+    """A time of PutEvents in ms: ISO 8601, or a number of ms; anything else as it was sent."""
+    try:
+        return parse_time(float(bytes(value)) if isinstance(value, msgspec.Raw) else value)
+    except (ValueError, OverflowError):
+        return value
+
+
+def _session_value(name: str, value: Any) -> Any:
+    return _as_ms(value) if name in {"StartTimestamp", "StopTimestamp"} else value
+
+
+def _put(document: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
+    *folders, last = place
+    for folder in folders:
+        document = document.setdefault(folder, {})
+    document[last] = value
+
+
+def _in_words_of_the_api(error: Unreadable | Unfit, event: dict[str, Any]) -> Unreadable | Unfit:
+    """The same with the names that the sender used."""
+    if isinstance(error, Unfit):
+        if "'event_type'" in error.error:
+            error.error = error.error.replace("'event_type'", "'EventType'")
+        elif "'event_timestamp'" in error.error:
+            sent = _shown(event.get("Timestamp"))
+            error.error = f"Field 'Timestamp' is {sent}; expected ISO 8601, for example 2026-01-01T00:00:00.000Z, from 1900 to 9999."
+    return error
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "missing"
+    text = bytes(value).decode() if isinstance(value, msgspec.Raw) else json.dumps(value, default=str)
+    return text if len(text) <= 100 else f"{text[:100]}..."
