@@ -79,6 +79,18 @@ class Settings(BaseSettings):
     local_kafka_heap_mb: int = _setting(512, "memory of the local Kafka's Java heap", "1024", ge=128)
     local_s3_heap_mb: int = _setting(256, "memory of the local S3 server's Java heap", "512", ge=64)
 
+    # Apps and keys
+    definitions_url: SecretStr = _setting(
+        SecretStr(""),
+        "PostgreSQL database of apps and keys; empty: the SQLite file definitions.db in HEADWATER_HOME",
+        "postgresql://user:password@db/headwater",
+    )
+    definitions_key: SecretStr = _setting(
+        SecretStr(""),
+        "Fernet keys of the secrets in it, commas between: the first encrypts, all decrypt; empty: the one in HEADWATER_HOME/secrets.json",
+        "from a secret store",
+    )
+
     # The worker
     worker_group: str = _setting("headwater", "Kafka consumer group of the workers", "headwater")
     worker_instance: str = _setting("", "static member id of this worker in the group; empty: a dynamic member", "worker-0")

@@ -6,7 +6,7 @@ from pipeline.config import PREFIX, Settings
 from pipeline.doctor.check import Case
 from pipeline.doctor.finding import Finding, broken, from_error, ok, warning
 from pipeline.event_stream import build_event_rules
-from pipeline.stack.keys import load_keys
+from pipeline.stack.keys import read_keys
 from pipeline.stores import build_ssl_context, build_store, sasl_login
 from pipeline.topics import MESSAGE_BYTES_MAX
 from schemas.errors import HeadwaterError
@@ -42,7 +42,7 @@ def check_keys(case: Case) -> Iterator[Finding]:
     if not file.exists():
         yield ok("keys of the stack", f"none yet; 'headwater up' makes {file}")
         return
-    load_keys(case.settings)
+    read_keys(case.settings)
     mode = file.stat().st_mode & 0o777
     if mode & 0o077:
         yield warning("keys of the stack", f"{file} may be read by others (mode {mode:o})", "mode 600", f"chmod 600 {file}")

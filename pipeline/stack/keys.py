@@ -8,18 +8,29 @@ import uuid
 from typing import Any
 
 from pipeline.config import Settings
+from pipeline.folder_lock import locked_folder
 from schemas.errors import UsageError
 
 
 def load_keys(settings: Settings) -> dict[str, Any]:
-    """The keys, made when there are none yet.
+    """The keys, made when there are none yet; what a file of an older release lacks is added to it, and the rest of it stays.
 
-    Shape: {"s3": {"writer": {"access_key_id", "secret_access_key"}, "reader": {..}}, "redact_key": hex, "kafka_cluster_id": text}.
+    Shape: {"s3": {"writer": {"access_key_id", "secret_access_key"}, "reader": {..}}, "redact_key": hex, "kafka_cluster_id": text,
+    "definitions_key": Fernet's}.
 
     Raises UsageError when the file is there and is not what this wrote.
     """
     if not settings.secrets_file.exists():
         _write_once(settings, _make_keys())
+    found = read_keys(settings)
+    return found if "definitions_key" in found else _add(settings, "definitions_key", _make_definitions_key())
+
+
+def read_keys(settings: Settings) -> dict[str, Any]:
+    """The keys as the file has them, of this release or an older one; nothing is written.
+
+    Raises UsageError when it is not a file of keys.
+    """
     try:
         found: dict[str, Any] = json.loads(settings.secrets_file.read_text())
         for role in ("writer", "reader"):
@@ -42,7 +53,33 @@ def _make_keys() -> dict[str, Any]:
         "redact_key": secrets.token_hex(32),
         # Kafka's form of a UUID; the first letter is never the '-' that a command line would take for an option.
         "kafka_cluster_id": "H" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:],
+        "definitions_key": _make_definitions_key(),
     }
+
+
+def _make_definitions_key() -> str:
+    """A key as cryptography's Fernet makes it: 32 bytes in url-safe base64."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def _add(settings: Settings, name: str, key: str) -> dict[str, Any]:
+    """Adds a key unless another process was first, whose key then holds: two that add at once would lose what the first encrypted."""
+    file = settings.secrets_file.resolve()
+    with locked_folder(file.parent):
+        found = read_keys(settings)
+        if name not in found:
+            found[name] = key
+            before = file.stat()
+            draft = file.with_suffix(f".{os.getpid()}")
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as written:
+                json.dump(found, written, indent=2)
+                written.flush()
+                os.fsync(written.fileno())
+            if os.geteuid() == 0:
+                os.chown(draft, before.st_uid, before.st_gid)
+            draft.chmod(before.st_mode & 0o777)
+            draft.replace(file)
+    return found
 
 
 def _write_once(settings: Settings, keys: dict[str, Any]) -> None:
