@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("status", "Run it", "Show each process, Kafka lag, freshness, lake version and gaps."),
     "logs": ("logs", "Run it", "Show the last lines of a process of the local stack."),
     "worker": ("worker", "Run it", "Run one worker: Kafka to the lake, exactly once."),
+    "serve": ("serve", "Run it", "Serve the HTTP API: Pinpoint's, Kinesis', Firehose's and Segment's clients send here."),
     "maintain": ("maintain", "Run it", "Keep the lake small: compaction, checkpoints, old log and files."),
     "demo": ("demo", "Run it", "Everything at once: the stack, a month of a shop, what SQL says."),
     "example": ("example", "Run it", "69,659 real purchases (CDNOW) through the pipeline, and what SQL says."),

@@ -12,7 +12,8 @@ from typing import Literal
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.guests import GuestDesk
 from pipeline.auth.sigv4 import Claim, SignedRequest, check_signature, check_time, read_claim
-from pipeline.definitions.keys import KeyRing, Scope
+from pipeline.definitions.key import Scope
+from pipeline.definitions.key_ring import KeyRing
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,12 @@ one app for an hour, and how often an address may ask is bounded (pipeline/auth/
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import re
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.auth.errors import DeniedError
@@ -45,16 +44,19 @@ class Guest:
 
 
 class GuestDesk:
-    """Makes identities and keys of guests, and knows them again. `master` is the secret that everything is derived from."""
+    """Makes identities and keys of guests, and knows them again.
 
-    def __init__(self, master: bytes) -> None:
-        self._master = master
+    Everything is derived from the first of `masters`, and known again by any of them, so that they can be rotated.
+    """
+
+    def __init__(self, masters: Sequence[bytes]) -> None:
+        self._masters = masters
 
     def new_identity(self, pool_id: str) -> str:
         """An identity of a pool, which `find_app` knows again."""
         region = pool_id.partition(":")[0]
         nonce = secrets.token_bytes(8)
-        return f"{region}:{uuid.UUID(bytes=nonce + self._tag(pool_id, nonce))}"
+        return f"{region}:{uuid.UUID(bytes=nonce + _tag(self._masters[0], pool_id, nonce))}"
 
     def find_app(self, identity_id: str, pools: Mapping[str, str]) -> str | None:
         """The app of an identity, by `pools` (pool id -> app id).
@@ -66,7 +68,7 @@ class GuestDesk:
             return None
         found = uuid.UUID(identity_id.partition(":")[2]).bytes
         for pool_id, app_id in pools.items():
-            if hmac.compare_digest(found[8:], self._tag(pool_id, found[:8])):
+            if any(hmac.compare_digest(found[8:], _tag(master, pool_id, found[:8])) for master in self._masters):
                 return app_id
         region = identity_id.partition(":")[0]
         for candidates in ({app for pool, app in pools.items() if pool.partition(":")[0] == region}, set(pools.values())):
@@ -79,8 +81,8 @@ class GuestDesk:
         access_key_id = KEY_PREFIX + base64.b32encode(secrets.token_bytes(10)).decode()
         expires_at = int(now_secs) + LIFE_SECS
         said = json.dumps([access_key_id, app_id, identity_id, expires_at], separators=(",", ":")).encode()
-        token = base64.b64encode(self._digest(b"token", said) + said).decode()
-        return GuestCredentials(access_key_id, self._secret(token), token, expires_at)
+        token = base64.b64encode(_digest(self._masters[0], b"token", said) + said).decode()
+        return GuestCredentials(access_key_id, _secret(self._masters[0], token), token, expires_at)
 
     def read_token(self, token: str, now_secs: float) -> Guest:
         """Whom a session token stands for.
@@ -92,18 +94,22 @@ class GuestDesk:
         except (binascii.Error, ValueError):
             raw = b""
         digest, said = raw[:32], raw[32:]
-        if not said or not hmac.compare_digest(digest, self._digest(b"token", said)):
+        master = next((one for one in self._masters if hmac.compare_digest(digest, _digest(one, b"token", said))), None)
+        if not said or master is None:
             raise DeniedError("UnrecognizedClientException", "The security token included in the request is invalid.")
         access_key_id, app_id, identity_id, expires_at = json.loads(said)
         if now_secs >= expires_at:
             raise DeniedError("ExpiredTokenException", "The security token included in the request is expired.")
-        return Guest(app_id, identity_id, access_key_id, self._secret(token), expires_at)
+        return Guest(app_id, identity_id, access_key_id, _secret(master, token), expires_at)
 
-    def _tag(self, pool_id: str, nonce: bytes) -> bytes:
-        return self._digest(b"identity", pool_id.encode() + b"/" + nonce)[:8]
 
-    def _secret(self, token: str) -> str:
-        return base64.b64encode(self._digest(b"secret", token.encode()))[:40].decode()
+def _tag(master: bytes, pool_id: str, nonce: bytes) -> bytes:
+    return _digest(master, b"identity", pool_id.encode() + b"/" + nonce)[:8]
 
-    def _digest(self, purpose: bytes, said: bytes) -> bytes:
-        return hmac.new(self._master, purpose + b"\0" + said, hashlib.sha256).digest()
+
+def _secret(master: bytes, token: str) -> str:
+    return base64.b64encode(_digest(master, b"secret", token.encode()))[:40].decode()
+
+
+def _digest(master: bytes, purpose: bytes, said: bytes) -> bytes:
+    return hmac.digest(master, purpose + b"\0" + said, "sha256")

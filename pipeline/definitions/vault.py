@@ -1,5 +1,7 @@
 """The vault: secrets that must be read again (to check a signature) are kept encrypted, under a key that is not in the database."""
 
+import hmac
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from pipeline.config import Settings
@@ -19,7 +21,12 @@ class Vault:
 
     def __init__(self, keys: list[str]) -> None:
         """Raises ValueError for a key that is not Fernet's: 32 bytes in url-safe base64."""
+        self._keys = keys
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+
+    def derive(self, purpose: str) -> list[bytes]:
+        """A secret of 32 bytes for a purpose from each key, in their order: what the first one made is known by its secret."""
+        return [hmac.digest(key.encode(), purpose.encode(), "sha256") for key in self._keys]
 
     def encrypt(self, text: str) -> str:
         return self._fernet.encrypt(text.encode()).decode()

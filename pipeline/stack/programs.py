@@ -53,7 +53,7 @@ def stack_folder(settings: Settings) -> Path:
 
 
 def local_programs(settings: Settings) -> list[Program]:
-    """The programs that these settings ask for: Kafka and S3 unless they are elsewhere, the workers and maintenance.
+    """The programs that these settings ask for: Kafka and S3 unless they are elsewhere, the workers, the API and maintenance.
 
     Raises UnavailableError when Java or a jar is missing.
     """
@@ -66,6 +66,7 @@ def local_programs(settings: Settings) -> list[Program]:
     if settings.s3_is_local:
         programs.append(_s3(settings, jars[-len(lock["s3"]) :]))
     programs += [_worker(settings, index) for index in range(settings.local_workers)]
+    programs += [_api(settings)] if settings.local_api else []
     return programs + ([_maintain(settings)] if settings.local_maintenance else [])
 
 
@@ -125,6 +126,12 @@ def _worker(settings: Settings, index: int) -> Program:
     script = _own_script(settings, "worker", HEADWATER_WORKER_INSTANCE=name, HEADWATER_METRICS_PORT=str(metrics_port))
     ports = {f"the metrics page of {name}": metrics_port}
     return Program(name, script, ports, stop_secs=15, priority=100, exit_codes_final=EXIT_CODES_FINAL)
+
+
+def _api(settings: Settings) -> Program:
+    ports = {"the HTTP API": settings.api_address_port}
+    # Requests that are under way, then what Kafka has not answered for.
+    return Program("api", _own_script(settings, "serve"), ports, stop_secs=30, priority=100, exit_codes_final=EXIT_CODES_FINAL)
 
 
 def _maintain(settings: Settings) -> Program:

@@ -1,0 +1,59 @@
+"""The plain door: `POST /v1/batch` takes Segment's calls, `POST /v1/{track,identify,...}` one of them; the write key says which app."""
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agents.parsing.exact_json import Unreadable
+from agents.parsing.fit import Unfit
+from pipeline.api.context import api_of, read_sender, read_signed, require_app, require_rate, send_items, send_refusal
+from pipeline.api.errors import ApiError, bad_request, json_response
+from pipeline.auth.errors import DeniedError
+from pipeline.auth.gate import read_write_key
+from pipeline.collect.calls import CallReader, parse_calls, parse_sent_at
+from pipeline.collect.outgoing import outgoing_refusal, refuse
+from pipeline.definitions.key import Scope
+
+
+async def take_calls(request: Request) -> Response:
+    """Calls in a batch. What is not stored fails the whole: trackers send it again with the same ids, and the worker tells them apart."""
+    api = api_of(request)
+    # A page that is left sends no header: its key stands in the body.
+    shown = read_write_key(read_signed(request))
+    caller = api.gate.find_writer(shown) if shown is not None else None
+    body = api.bodies.unpack(await api.bodies.read(request), request.headers.get("content-encoding", "").strip().lower())
+    try:
+        parsed = parse_calls(body)
+    except (Unreadable, Unfit) as error:
+        if caller is not None and caller.app_id is not None:
+            caller.require(Scope.INGEST, caller.app_id)
+            refusal = refuse(error, body)
+            await send_refusal(
+                request, outgoing_refusal(refusal, caller.app_id, read_sender(request, None), api.settings.message_bytes_max)
+            )
+        raise bad_request(f"The body: {error.error}") from None
+    if caller is None:
+        written = parsed.get("writeKey")
+        if not isinstance(written, str):
+            raise DeniedError(
+                "MissingAuthenticationTokenException",
+                "There is no write key; expected it as user of basic authorization, or in 'writeKey'.",
+            )
+        caller = api.gate.find_writer(written)
+    app_id = caller.app_id or request.query_params.get("app_id")
+    if app_id is None:
+        raise bad_request("The write key is of every app; expected one of a single app, or parameter 'app_id'.")
+    caller.require(Scope.INGEST, app_id)
+    require_app(request, app_id)
+    require_rate(request, caller, len(parsed["batch"]))
+    sender = msgspec.structs.replace(read_sender(request, None), sent_at=parse_sent_at(parsed.get("sentAt")))
+    shared = parsed.get("context")
+    reader = CallReader(app_id, sender, api.settings.message_bytes_max, shared if isinstance(shared, dict) else {})
+    items = [item for call in parsed["batch"] for item in reader.read(call)]
+    stored = await send_items(request, "batch", items)
+    if not all(stored):
+        raise ApiError(
+            500, "InternalServerErrorException", f"{stored.count(False)} of {len(stored)} records are not stored; send all of it again."
+        )
+    refused = [{"messageId": item.event_id, "error": item.refusal.error} for item in items if item.refusal is not None]
+    return json_response({"success": True} | ({"rejected": refused} if refused else {}))

@@ -1,0 +1,119 @@
+"""What every resource works with: the settings, the way to Kafka, the gate, the definitions; and how a request is let in."""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import sqlalchemy as sa
+from starlette.requests import Request
+
+from pipeline.api.bodies import Bodies
+from pipeline.api.errors import ApiError, not_found
+from pipeline.api.metrics import ApiMetrics
+from pipeline.api.outlet import Outlet
+from pipeline.auth.gate import REST_SERVICES, Caller, Gate
+from pipeline.auth.rates import Rates
+from pipeline.auth.sigv4 import SignedRequest
+from pipeline.collect.outgoing import Item, Outgoing, Sender
+from pipeline.collect.streams import Streams
+from pipeline.config import Settings
+from pipeline.definitions.key import Scope
+
+SOURCE = "api"
+
+
+@dataclass(frozen=True)
+class Api:
+    """All that resources share; one a process."""
+
+    settings: Settings
+    outlet: Outlet
+    gate: Gate
+    rates: Rates
+    bodies: Bodies
+    definitions: sa.Engine
+    streams: Streams
+    metrics: ApiMetrics
+    check_lake: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A request that was let in: who called, and its body, unpacked."""
+
+    caller: Caller
+    body: bytes
+
+
+def api_of(request: Request) -> Api:
+    return cast(Api, request.app.state.api)
+
+
+async def admit(
+    request: Request, scope: Scope, app_id: str | None = None, services: frozenset[str] = REST_SERVICES, any_app: bool = False
+) -> Admitted:
+    """Let a request in: who calls is looked at before the body is read, and proven after.
+
+    `any_app`: which app it is stands in the body only, and whoever reads it there asks `caller.require` again.
+
+    Raises DeniedError, or ApiError for a body that cannot be taken.
+    """
+    api, signed = api_of(request), read_signed(request)
+    presumed = api.gate.presume(signed, services)
+    presumed.caller.require(scope, presumed.caller.app_id if any_app else app_id)
+    packed = await api.bodies.read(request)
+    caller = api.gate.prove(presumed, signed, packed)
+    return Admitted(caller, api.bodies.unpack(packed, request.headers.get("content-encoding", "").strip().lower()))
+
+
+def require_app(request: Request, app_id: str) -> None:
+    """Raises ApiError (404) when there is no such app."""
+    if app_id not in api_of(request).gate.ring.app_ids:
+        raise not_found("App", app_id, f"'headwater apps create NAME --id {app_id}' makes it.")
+
+
+def require_rate(request: Request, caller: Caller, count: int) -> None:
+    """Raises ApiError (429) when the key's own bound is reached."""
+    if caller.events_per_sec is not None and not api_of(request).rates.take_events(caller.name, caller.events_per_sec, count):
+        message = f"Key '{caller.name}' may send {caller.events_per_sec:g} events a second; send it again in a second."
+        raise ApiError(429, "TooManyRequestsException", message, {"retry-after": "1"})
+
+
+def read_sender(request: Request, sent_at: dt.datetime | None, source: str = SOURCE) -> Sender:
+    """What the request says of who sent it."""
+    client = request.client
+    return Sender(
+        received_at=time.time_ns() // 1_000_000,
+        source=source,
+        client_ip=client.host if client is not None else None,
+        user_agent=request.headers.get("user-agent"),
+        sent_at=int(sent_at.timestamp() * 1000) if sent_at is not None else None,
+    )
+
+
+def read_signed(request: Request) -> SignedRequest:
+    """The request as it was signed: its path as on the wire."""
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
+    path: str = request.scope["raw_path"].decode("latin-1")
+    return SignedRequest(request.method, path, request.scope["query_string"].decode("latin-1"), headers)
+
+
+async def send_items(request: Request, door: str, items: Sequence[Item]) -> list[bool]:
+    """Write items to Kafka; for each, whether Kafka has it. Counted by door."""
+    api = api_of(request)
+    stored = await api.outlet.send([item.outgoing for item in items])
+    for item in items:
+        if item.refusal is not None:
+            api.metrics.rejected.labels(door, item.refusal.reason.value).inc()
+    refused = sum(item.refusal is not None for item in items)
+    accepted = sum(is_stored for item, is_stored in zip(items, stored, strict=True) if item.refusal is None)
+    api.metrics.accepted.labels(door).inc(accepted)
+    api.metrics.not_stored.labels(door).inc(len(items) - refused - accepted)
+    return stored
+
+
+async def send_refusal(request: Request, outgoing: Outgoing) -> None:
+    """Keep a body that was refused as a whole, where Kafka can be reached; the answer does not depend on it."""
+    await api_of(request).outlet.send([outgoing])

@@ -1,0 +1,44 @@
+"""Prometheus metrics of the HTTP API; every name stands in pipeline/METRICS.md."""
+
+from collections.abc import Callable
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+# How an item of a request ended.
+ACCEPTED, NOT_STORED = "accepted", "not_stored"
+DOORS = ("put_events", "endpoints", "firehose", "kinesis", "firehose_delivery", "batch", "ndjson")
+
+
+class ApiMetrics:
+    """What the API says about itself. A door is the form in which events came: DOORS."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.registry = registry
+        self.accepted = Counter(
+            "headwater_api_items_accepted_total", "Events and endpoint updates that Kafka has acknowledged.", ["door"], registry=registry
+        )
+        self.rejected = Counter(
+            "headwater_api_items_rejected_total", "Items that were no event, by reason; each has a record in rejected-events.",
+            ["door", "reason"], registry=registry,
+        )  # fmt: skip
+        self.not_stored = Counter(
+            "headwater_api_items_not_stored_total",
+            "Items answered as not stored, since Kafka did not acknowledge them in time; clients send them again.",
+            ["door"],
+            registry=registry,
+        )
+        self.requests = Counter("headwater_api_requests_total", "Requests, by HTTP status.", ["status"], registry=registry)
+        self.seconds = Histogram(
+            "headwater_api_request_seconds",
+            "Time from a request's head to its answer.",
+            registry=registry,
+            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+        )
+        self.bytes_held = Gauge("headwater_api_inflight_bytes", "Bytes of bodies and records held at this moment.", registry=registry)
+        for door in DOORS:
+            self.accepted.labels(door)
+            self.not_stored.labels(door)
+
+    def watch(self, bytes_held: Callable[[], float]) -> None:
+        """Let the gauge of what is held ask for it."""
+        self.bytes_held.set_function(bytes_held)

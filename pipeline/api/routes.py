@@ -1,0 +1,38 @@
+"""Which path is which resource: the whole API on one screen."""
+
+from starlette.routing import Route
+
+from pipeline.api import app_settings, apps, calls, event_stream, events, firehose_delivery, health, ndjson, openapi, snippet, tags, targets
+from pipeline.collect.calls import TYPES
+
+APP = "/v1/apps/{app_id}"
+
+ROUTES = [
+    # Events, as SDKs send them
+    Route(f"{APP}/events", events.put_events, methods=["POST"]),
+    Route(f"{APP}/endpoints/{{endpoint_id:path}}", events.update_one_endpoint, methods=["PUT"]),
+    Route("/", targets.call_target, methods=["POST"]),
+    Route("/v1/firehose/{stream}", firehose_delivery.take_delivery, methods=["POST"]),
+    *(Route(f"/v1/{call}", calls.take_calls, methods=["POST"]) for call in ("batch", *TYPES)),
+    Route(f"{APP}/ndjson", ndjson.take_lines, methods=["POST"]),
+    Route("/t.js", snippet.show_snippet, methods=["GET"]),
+    # Apps
+    Route("/v1/apps", apps.create_one, methods=["POST"]),
+    Route("/v1/apps", apps.show_all, methods=["GET"]),
+    Route(APP, apps.show_one, methods=["GET"]),
+    Route(APP, apps.delete_one, methods=["DELETE"]),
+    Route(f"{APP}/settings", app_settings.show_settings, methods=["GET"]),
+    Route(f"{APP}/settings", app_settings.update_settings, methods=["PUT"]),
+    Route(f"{APP}/eventstream", event_stream.put_stream, methods=["POST"]),
+    Route(f"{APP}/eventstream", event_stream.show_stream, methods=["GET"]),
+    Route(f"{APP}/eventstream", event_stream.delete_stream, methods=["DELETE"]),
+    Route("/v1/tags/{arn:path}", tags.show_tags, methods=["GET"]),
+    Route("/v1/tags/{arn:path}", tags.add_tags, methods=["POST"]),
+    Route("/v1/tags/{arn:path}", tags.remove_tags, methods=["DELETE"]),
+    # Operations
+    Route("/health", health.show_health, methods=["GET"]),
+    Route("/ready", health.show_readiness, methods=["GET"]),
+    Route("/metrics", health.show_metrics, methods=["GET"]),
+    Route("/openapi.json", openapi.show_document, methods=["GET"]),
+    Route("/docs", openapi.show_page, methods=["GET"]),
+]
