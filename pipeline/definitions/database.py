@@ -26,13 +26,13 @@ def open_definitions(settings: Settings) -> Engine:
     """
     if settings.definitions_url.get_secret_value():
         engine = _build_postgresql(settings)
-        with translate_errors(engine):
-            _migrate(engine)
+        _migrate(engine)
         return engine
     path = sqlite.file_path(settings)
     engine = sqlite.build_engine(path)
-    with translate_errors(engine), sqlite.creating(path):
-        sqlite.choose_journal(engine)
+    with sqlite.creating(path):
+        with translate_errors(engine):
+            sqlite.choose_journal(engine)
         _migrate(engine)
     return engine
 
@@ -40,7 +40,14 @@ def open_definitions(settings: Settings) -> Engine:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that only reads: on SQLite it waits for no writer, and none waits for it."""
-    with engine.connect().execution_options(**sqlite.READS_ONLY) as connection:
+    with translate_errors(engine), engine.connect().execution_options(**sqlite.READS_ONLY) as connection:
+        yield connection
+
+
+@contextmanager
+def changing(engine: Engine) -> Iterator[Connection]:
+    """A connection in a transaction that is committed at the end of the block, or not at all."""
+    with translate_errors(engine), engine.begin() as connection:
         yield connection
 
 
@@ -60,9 +67,9 @@ def _migrate(engine: Engine) -> None:
         with reading(engine) as connection:
             if is_newest(connection):
                 return
-        with engine.begin() as connection:
+        with changing(engine) as connection:
             migrate(connection)
-    except (HeadwaterError, DBAPIError):
+    except HeadwaterError:
         engine.dispose()
         raise
 
@@ -88,10 +95,9 @@ def _place(url: URL) -> str:
 
 
 def _said(error: DBAPIError, url: URL) -> str:
-    """What the driver said, without what must not be seen."""
-    said = " ".join(str(error.orig).split()).rstrip(".")
-    hidden = [url.password, url.query.get("password")]
-    for secret in hidden:
+    """The first line of what the driver said, without what must not be seen."""
+    said = str(error.orig).strip().partition("\n")[0].rstrip(".")
+    for secret in (url.password, url.query.get("password")):
         if isinstance(secret, str) and secret:
             said = said.replace(secret, "(not shown)")
     return said

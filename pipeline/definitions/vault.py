@@ -8,8 +8,8 @@ from pipeline.config import Settings
 from schemas.errors import SettingError, UsageError
 
 HOME_KEY = "definitions_key"
-MAKE_KEY = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
-_EXPECTED = f"Fernet keys with commas between, the first of which encrypts; this makes one: {MAKE_KEY}"
+_MAKE_KEY = "head -c 32 /dev/urandom | base64 | tr '+/' '-_'"
+_EXPECTED = f"Fernet keys with commas between, the first of which encrypts; this makes one: {_MAKE_KEY}"
 
 
 class VaultError(UsageError):
