@@ -29,7 +29,7 @@ async def show_settings(request: Request) -> Response:
     """GetApplicationSettings."""
     app_id = request.path_params["app_id"]
     await admit(request, Scope.READ, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     return json_response(_resource(app_id, await read_definitions(request, lambda connection: load_app_settings(connection, app_id))))
 
 
@@ -37,7 +37,7 @@ async def update_settings(request: Request) -> Response:
     """UpdateApplicationSettings: members that are given replace those before."""
     app_id = request.path_params["app_id"]
     admitted = await admit(request, Scope.MANAGE, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     changes = parse_object(admitted.body)
     for name, value in changes.items():
         kind = MEMBERS.get(name)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from agents.parsing.exact_json import Unreadable
 from agents.parsing.fit import Unfit
-from pipeline.api.context import api_of, read_sender, read_signed, require_app, require_rate, send_items, send_refusal
+from pipeline.api.context import api_of, ask_gate, read_sender, read_signed, require_app, require_rate, send_items, send_refusal
 from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.gate import read_write_key
@@ -20,7 +20,7 @@ async def take_calls(request: Request) -> Response:
     api = api_of(request)
     # A page that is left sends no header: its key stands in the body.
     shown = read_write_key(read_signed(request))
-    caller = api.gate.find_writer(shown) if shown is not None else None
+    caller = await ask_gate(api, lambda: api.gate.find_writer(shown)) if shown is not None else None
     body = api.bodies.unpack(await api.bodies.read(request), request.headers.get("content-encoding", "").strip().lower())
     try:
         parsed = parse_calls(body)
@@ -39,14 +39,14 @@ async def take_calls(request: Request) -> Response:
                 "MissingAuthenticationTokenException",
                 "There is no write key; expected it as user of basic authorization, or in 'writeKey'.",
             )
-        caller = api.gate.find_writer(written)
+        caller = await ask_gate(api, lambda: api.gate.find_writer(written))
     app_id = caller.app_id or request.query_params.get("app_id")
     if app_id is None:
         raise bad_request("The write key is of every app; expected one of a single app, or parameter 'app_id'.")
     caller.require(Scope.INGEST, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     require_rate(request, caller, len(parsed["batch"]))
-    sender = msgspec.structs.replace(read_sender(request, None), sent_at=parse_sent_at(parsed.get("sentAt")))
+    sender = msgspec.structs.replace(read_sender(request, None, source="batch"), sent_at=parse_sent_at(parsed.get("sentAt")))
     shared = parsed.get("context")
     reader = CallReader(app_id, sender, api.settings.message_bytes_max, shared if isinstance(shared, dict) else {})
     items = [item for call in parsed["batch"] for item in reader.read(call)]

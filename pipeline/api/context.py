@@ -1,10 +1,11 @@
 """What every resource works with: the settings, the way to Kafka, the gate, the definitions; and how a request is let in."""
 
+import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from pipeline.api.bodies import Bodies
 from pipeline.api.errors import ApiError, not_found
 from pipeline.api.metrics import ApiMetrics
 from pipeline.api.outlet import Outlet
+from pipeline.auth.errors import UNKNOWN, DeniedError
 from pipeline.auth.gate import REST_SERVICES, Caller, Gate
 from pipeline.auth.rates import Rates
 from pipeline.auth.sigv4 import SignedRequest
@@ -21,7 +23,11 @@ from pipeline.collect.streams import Streams
 from pipeline.config import Settings
 from pipeline.definitions.key import Scope
 
+T = TypeVar("T")
+
 SOURCE = "api"
+# How old the keys may be when somebody unknown calls.
+FRESH_SECS = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,16 +67,30 @@ async def admit(
     Raises DeniedError, or ApiError for a body that cannot be taken.
     """
     api, signed = api_of(request), read_signed(request)
-    presumed = api.gate.presume(signed, services)
+    presumed = await ask_gate(api, lambda: api.gate.presume(signed, services))
     presumed.caller.require(scope, presumed.caller.app_id if any_app else app_id)
     packed = await api.bodies.read(request)
     caller = api.gate.prove(presumed, signed, packed)
     return Admitted(caller, api.bodies.unpack(packed, request.headers.get("content-encoding", "").strip().lower()))
 
 
-def require_app(request: Request, app_id: str) -> None:
+async def ask_gate(api: Api, ask: Callable[[], T]) -> T:
+    """What the gate says; whom it does not know it looks up anew, once a second at most: a key works as soon as it is made."""
+    try:
+        return ask()
+    except DeniedError as error:
+        if error.kind == UNKNOWN and await asyncio.to_thread(api.gate.refresh_if_older, FRESH_SECS):
+            return ask()
+        raise
+
+
+async def require_app(request: Request, app_id: str) -> None:
     """Raises ApiError (404) when there is no such app."""
-    if app_id not in api_of(request).gate.ring.app_ids:
+    gate = api_of(request).gate
+    if app_id in gate.ring.app_ids:
+        return
+    await asyncio.to_thread(gate.refresh_if_older, FRESH_SECS)
+    if app_id not in gate.ring.app_ids:
         raise not_found("App", app_id, f"'headwater apps create NAME --id {app_id}' makes it.")
 
 

@@ -22,7 +22,7 @@ async def put_stream(request: Request) -> Response:
     """PutEventStream."""
     app_id = request.path_params["app_id"]
     admitted = await admit(request, Scope.MANAGE, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     body = parse_object(admitted.body)
     destination, role, by = text_member(body, "DestinationStreamArn"), text_member(body, "RoleArn"), admitted.caller.name
     stream = await change_definitions(request, lambda connection: put_event_stream(connection, app_id, destination, role, by))

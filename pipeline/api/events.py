@@ -27,7 +27,7 @@ async def put_events(request: Request) -> Response:
     """Events of an app: accepted once Kafka has acknowledged each, refused one by one."""
     app_id: str = request.path_params["app_id"]
     admitted = await admit(request, Scope.INGEST, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     sender, bytes_max = read_sender(request, admitted.caller.sent_at), api_of(request).settings.message_bytes_max
     try:
         items = PutEventsReader(app_id, sender, bytes_max).read(admitted.body)
@@ -43,7 +43,7 @@ async def update_one_endpoint(request: Request) -> Response:
     """An endpoint's update: accepted once Kafka has acknowledged it."""
     app_id, endpoint_id = request.path_params["app_id"], request.path_params["endpoint_id"]
     admitted = await admit(request, Scope.INGEST, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     require_rate(request, admitted.caller, 1)
     sender, bytes_max = read_sender(request, admitted.caller.sent_at), api_of(request).settings.message_bytes_max
     try:

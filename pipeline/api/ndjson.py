@@ -14,7 +14,7 @@ async def take_lines(request: Request) -> Response:
     """Lines of an app; `?stream=NAME` reads free JSON by the mapping of a declared stream."""
     app_id: str = request.path_params["app_id"]
     admitted = await admit(request, Scope.INGEST, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     api, name = api_of(request), request.query_params.get("stream")
     stream = api.streams.get(name) if name is not None else None
     if name is not None and stream is None:

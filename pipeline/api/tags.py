@@ -15,7 +15,7 @@ async def show_tags(request: Request) -> Response:
     """ListTagsForResource."""
     app_id = _app_id(request)
     await admit(request, Scope.READ, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     app = await read_definitions(request, lambda connection: find_app(connection, app_id))
     return json_response({"tags": dict(app.tags) if app is not None else {}})
 
@@ -24,7 +24,7 @@ async def add_tags(request: Request) -> Response:
     """TagResource."""
     app_id = _app_id(request)
     admitted = await admit(request, Scope.MANAGE, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     tags = text_map(parse_object(admitted.body).get("tags"), "tags")
     await change_definitions(request, lambda connection: tag_app(connection, app_id, tags))
     return Response(status_code=204)
@@ -34,7 +34,7 @@ async def remove_tags(request: Request) -> Response:
     """UntagResource: `tagKeys`, once for each."""
     app_id = _app_id(request)
     await admit(request, Scope.MANAGE, app_id)
-    require_app(request, app_id)
+    await require_app(request, app_id)
     names = request.query_params.getlist("tagKeys")
     if not names:
         raise bad_request("Parameter 'tagKeys' is missing; expected it once for each tag to be removed.")

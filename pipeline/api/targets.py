@@ -36,7 +36,7 @@ async def _run(request: Request, is_cbor: bool) -> dict[str, Any]:
     if target in identities.OPERATIONS:
         identities.require_guest_rate(request)
         body = await api_of(request).bodies.read(request)
-        return identities.OPERATIONS[target](request, _parse(body, is_cbor))
+        return await identities.OPERATIONS[target](request, _parse(body, is_cbor))
     operation = record_streams.OPERATIONS.get(target)
     if operation is None:
         known = ", ".join([*record_streams.OPERATIONS, *identities.OPERATIONS])

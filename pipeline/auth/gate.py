@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.auth.errors import DeniedError
+from pipeline.auth.errors import UNKNOWN, DeniedError
 from pipeline.auth.guests import GuestDesk
 from pipeline.auth.sigv4 import Claim, SignedRequest, check_signature, check_time, read_claim
 from pipeline.definitions.key import Scope
@@ -64,9 +64,18 @@ class Gate:
     ) -> None:
         self._load_ring, self.desk, self._window_secs, self._clock, self._is_open = load_ring, desk, window_secs, clock, is_open
         self.ring = load_ring()
+        self._read_at = clock()
+
+    def refresh_if_older(self, secs: float) -> bool:
+        """Read the keys anew unless they are younger; whether they were read."""
+        if (self._clock() - self._read_at).total_seconds() < secs:
+            return False
+        self.refresh()
+        return True
 
     def refresh(self) -> None:
         """Read the keys anew; when that fails the ones known stay in force."""
+        self._read_at = self._clock()
         try:
             self.ring = self._load_ring()
         except Exception as error:  # noqa: BLE001 - whatever a database driver raises, requests go on
@@ -107,7 +116,7 @@ class Gate:
             return Caller("anybody", "anybody", EVERYTHING)
         key = self.ring.write.get(hashlib.sha256(write_key.encode()).hexdigest())
         if key is None:
-            raise DeniedError("UnrecognizedClientException", "The write key included in the request is invalid.")
+            raise DeniedError(UNKNOWN, "The write key included in the request is invalid.")
         return Caller(key.key_id, "write", key.scopes, key.app_id, key.events_per_sec)
 
     def _presume_signer(self, claim: Claim, services: frozenset[str]) -> Presumed:
@@ -121,14 +130,14 @@ class Gate:
         if claim.session_token is not None:
             guest = self.desk.read_token(claim.session_token, now.timestamp())
             if guest.access_key_id != claim.access_key_id:
-                raise DeniedError("UnrecognizedClientException", "The security token included in the request is of another key.")
+                raise DeniedError(UNKNOWN, "The security token included in the request is of another key.")
             if guest.app_id not in self.ring.guest_pools.values():
                 raise DeniedError("AccessDeniedException", f"App '{guest.app_id}' lets no guests in any more.")
             caller = Caller(guest.identity_id, "guest", frozenset({Scope.INGEST}), guest.app_id, sent_at=claim.date)
             return Presumed(caller, claim, guest.secret)
         found = self.ring.access.get(claim.access_key_id)
         if found is None:
-            raise DeniedError("UnrecognizedClientException", "The security token included in the request is invalid.")
+            raise DeniedError(UNKNOWN, "The security token included in the request is invalid.")
         key, secret = found
         return Presumed(Caller(key.key_id, "access", key.scopes, key.app_id, key.events_per_sec, claim.date), claim, secret)
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.auth.errors import DeniedError
+from pipeline.auth.errors import UNKNOWN, DeniedError
 
 LIFE_SECS = 3600
 KEY_PREFIX = "ASIA"
@@ -96,7 +96,7 @@ class GuestDesk:
         digest, said = raw[:32], raw[32:]
         master = next((one for one in self._masters if hmac.compare_digest(digest, _digest(one, b"token", said))), None)
         if not said or master is None:
-            raise DeniedError("UnrecognizedClientException", "The security token included in the request is invalid.")
+            raise DeniedError(UNKNOWN, "The security token included in the request is invalid.")
         access_key_id, app_id, identity_id, expires_at = json.loads(said)
         if now_secs >= expires_at:
             raise DeniedError("ExpiredTokenException", "The security token included in the request is expired.")

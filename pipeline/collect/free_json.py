@@ -25,6 +25,7 @@ EVENT_ID_NAMES = ("event_id", "eventId", "message_id", "messageId", "id")
 ENDPOINT_ID_NAMES = ("endpoint_id", "endpointId", "client_id", "clientId", "anonymous_id", "anonymousId", "device_id", "deviceId")
 USER_ID_NAMES = ("user_id", "userId")
 SESSION_ID_NAMES = ("session_id", "sessionId")
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 # JSON in a text in a text is as far as clients go.
 _WRAPS_MAX = 3
 
@@ -179,12 +180,14 @@ def _unwrap(data: bytes) -> list[bytes]:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
     found: list[bytes] = []
+    place = 0
     try:
-        for piece in split_objects([data], "record", parse_exactly):
+        for piece in split_objects([data], "record", _decode_object):
             found.append(piece.content)
+            place = data.index(piece.content, place) + len(piece.content)
     except BrokenFileError:
-        # What breaks off is refused as a whole with what came before it: half a record is never half taken.
-        return [data]
+        # What breaks off is refused; what stands whole before it is not.
+        found.append(data[place:])
     return found
 
 
