@@ -34,7 +34,11 @@ def pytest_configure() -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A running stack without workers: the settings that it was started with."""
     settings = load_settings(
-        home=tmp_path_factory.mktemp("stack") / "home", port_offset=free_port_offset(), local_workers=0, local_maintenance=False
+        home=tmp_path_factory.mktemp("stack") / "home",
+        port_offset=free_port_offset(),
+        local_workers=0,
+        local_maintenance=False,
+        local_api=False,
     )
     with running_stack(settings):
         yield settings
@@ -66,6 +70,7 @@ def settings(stack: Settings, tmp_path: Path) -> Settings:
         home=home,
         port_offset=stack.port_offset,
         local_workers=0,
+        local_api=False,
         s3_bucket=f"t-{name}",
         topic_prefix=f"t-{name}-",
         worker_group=f"t-{name}",

@@ -1,6 +1,5 @@
 """What every resource works with: the settings, the way to Kafka, the gate, the definitions; and how a request is let in."""
 
-import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
@@ -26,8 +25,6 @@ from pipeline.definitions.key import Scope
 T = TypeVar("T")
 
 SOURCE = "api"
-# How old the keys may be when somebody unknown calls.
-FRESH_SECS = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,21 +72,22 @@ async def admit(
 
 
 async def ask_gate(api: Api, ask: Callable[[], T]) -> T:
-    """What the gate says; whom it does not know it looks up anew, once a second at most: a key works as soon as it is made."""
+    """What the gate says; whom it does not know it looks up anew first: a key works as soon as it is made."""
+    asked_at = time.monotonic()
     try:
         return ask()
     except DeniedError as error:
-        if error.kind == UNKNOWN and await asyncio.to_thread(api.gate.refresh_if_older, FRESH_SECS):
-            return ask()
-        raise
+        if error.kind != UNKNOWN:
+            raise
+    await api.gate.know_since(asked_at)
+    return ask()
 
 
 async def require_app(request: Request, app_id: str) -> None:
     """Raises ApiError (404) when there is no such app."""
     gate = api_of(request).gate
-    if app_id in gate.ring.app_ids:
-        return
-    await asyncio.to_thread(gate.refresh_if_older, FRESH_SECS)
+    if app_id not in gate.ring.app_ids:
+        await gate.know_since(time.monotonic())
     if app_id not in gate.ring.app_ids:
         raise not_found("App", app_id, f"'headwater apps create NAME --id {app_id}' makes it.")
 
@@ -115,9 +113,17 @@ def read_sender(request: Request, sent_at: dt.datetime | None, source: str = SOU
 
 def read_signed(request: Request) -> SignedRequest:
     """The request as it was signed: its path as on the wire."""
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]]
+    headers = [(name.decode("latin-1"), _as_text(value)) for name, value in request.scope["headers"]]
     path: str = request.scope["raw_path"].decode("latin-1")
     return SignedRequest(request.method, path, request.scope["query_string"].decode("latin-1"), headers)
+
+
+def _as_text(value: bytes) -> str:
+    """A header's value: UTF-8, as clients sign it, or else what HTTP says."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 async def send_items(request: Request, door: str, items: Sequence[Item]) -> list[bool]:

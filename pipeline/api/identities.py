@@ -3,13 +3,12 @@
 Logins are not looked at: a user pool's token opens no more than a guest's key does, which sends events of one app.
 """
 
-import asyncio
 import time
 from typing import Any
 
 from starlette.requests import Request
 
-from pipeline.api.context import FRESH_SECS, api_of
+from pipeline.api.context import api_of
 from pipeline.api.errors import ApiError
 
 
@@ -30,7 +29,7 @@ async def get_id(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """A new identity of a pool."""
     api, pool_id = api_of(request), body.get("IdentityPoolId")
     if pool_id not in api.gate.ring.guest_pools:
-        await asyncio.to_thread(api.gate.refresh_if_older, FRESH_SECS)
+        await api.gate.know_since(time.monotonic())
     if not isinstance(pool_id, str) or pool_id not in api.gate.ring.guest_pools:
         shown = "missing" if pool_id is None else f"'{str(pool_id)[:128]}'"
         raise ApiError(

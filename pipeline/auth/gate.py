@@ -1,10 +1,12 @@
 """The gate: who a request comes from, proven by a signature, a guest's token or a write key, and what it may do."""
 
+import asyncio
 import base64
 import binascii
 import datetime as dt
 import hashlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,6 +22,8 @@ log = logging.getLogger(__name__)
 # The services that clients sign for, by the door that they come to.
 REST_SERVICES = frozenset({"mobiletargeting"})
 EVERYTHING = frozenset(Scope)
+# Time between two readings of the keys, for callers that nobody knows.
+FRESH_SECS = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,19 +67,21 @@ class Gate:
         self, load_ring: Callable[[], KeyRing], desk: GuestDesk, window_secs: float, clock: Callable[[], dt.datetime], is_open: bool
     ) -> None:
         self._load_ring, self.desk, self._window_secs, self._clock, self._is_open = load_ring, desk, window_secs, clock, is_open
+        self._lock = asyncio.Lock()
+        self._read_at = time.monotonic()
         self.ring = load_ring()
-        self._read_at = clock()
 
-    def refresh_if_older(self, secs: float) -> bool:
-        """Read the keys anew unless they are younger; whether they were read."""
-        if (self._clock() - self._read_at).total_seconds() < secs:
-            return False
-        self.refresh()
-        return True
+    async def know_since(self, asked_at: float) -> None:
+        """Come back with keys that were read after `asked_at` (of the monotonic clock). However many ask, they are read once a second at most."""
+        async with self._lock:
+            if self._read_at > asked_at:
+                return
+            await asyncio.sleep(max(0.0, self._read_at + FRESH_SECS - time.monotonic()))
+            await asyncio.to_thread(self.refresh)
 
     def refresh(self) -> None:
         """Read the keys anew; when that fails the ones known stay in force."""
-        self._read_at = self._clock()
+        self._read_at = time.monotonic()
         try:
             self.ring = self._load_ring()
         except Exception as error:  # noqa: BLE001 - whatever a database driver raises, requests go on

@@ -108,13 +108,13 @@ def check_signature(claim: Claim, request: SignedRequest, secret: str, body: byt
     """
     body_hash = hashlib.sha256(body).hexdigest()
     declared = request.header("x-amz-content-sha256")
-    if declared is not None and not hmac.compare_digest(declared, body_hash):
+    if declared is not None and declared != body_hash:
         what = "a body that is signed as a whole" if not _is_hash(declared) else "the hash of the body that came"
         raise DeniedError("InvalidSignatureException", f"Header 'x-amz-content-sha256' is '{declared[:80]}'; expected {what}.")
     if request.header("x-amz-target") is not None and "x-amz-target" not in claim.signed_headers:
         raise DeniedError("InvalidSignatureException", "Header 'x-amz-target' is not signed; expected it among SignedHeaders.")
     expected = _sign(claim, request, secret, body_hash)
-    if not hmac.compare_digest(expected, claim.signature):
+    if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
         raise DeniedError(
             "InvalidSignatureException",
             "The request signature we calculated does not match the signature you provided. Check the secret access key and how it signs.",

@@ -26,7 +26,7 @@ class _Request(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
-    Endpoint: msgspec.Raw | None = None
+    Endpoint: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     Events: dict[str, msgspec.Raw] | None = None
 
 
@@ -69,6 +69,8 @@ _PLACES = {
     "Metrics": ("metrics",),
 }
 _SESSION_PLACES = {"Id": "session_id", "StartTimestamp": "start_timestamp", "StopTimestamp": "stop_timestamp", "Duration": "duration"}
+# An endpoint that says nothing.
+_NO_ENDPOINT = (b"", b"{}", b"null")
 # Amplify for JavaScript once spelt its automatic events like this.
 _LEGACY_TYPES = {f"_session_{name}": f"_session.{name}" for name in ("start", "stop", "pause", "resume")}
 
@@ -91,16 +93,17 @@ class PutEventsReader:
             except msgspec.MsgspecError:
                 items += self._read_odd_entry(endpoint_id, bytes(raw))
                 continue
-            items += self._read_entry(endpoint_id, entry.Endpoint, entry.Events or {})
+            endpoint = b"" if entry.Endpoint is msgspec.UNSET else bytes(entry.Endpoint)
+            items += self._read_entry(endpoint_id, endpoint, entry.Events or {})
         return items
 
-    def _read_entry(self, endpoint_id: str, endpoint: msgspec.Raw | None, events: dict[str, msgspec.Raw]) -> Iterator[Item]:
+    def _read_entry(self, endpoint_id: str, endpoint: bytes, events: dict[str, msgspec.Raw]) -> Iterator[Item]:
         facts = EndpointFacts()
-        if endpoint is not None and bytes(endpoint) != b"{}":
+        if endpoint not in _NO_ENDPOINT:
             try:
-                facts = read_endpoint(bytes(endpoint))
+                facts = read_endpoint(endpoint)
             except (Unreadable, Unfit) as error:
-                yield self._refused(endpoint_id, None, refuse(error, bytes(endpoint), endpoint_id=endpoint_id))
+                yield self._refused(endpoint_id, None, refuse(error, endpoint, endpoint_id=endpoint_id))
             else:
                 if facts.text is not None:
                     yield Item(update_endpoint(self._app_id, endpoint_id, facts, self._sender), endpoint_id)
@@ -171,7 +174,7 @@ class PutEventsReader:
         endpoint = found.get("Endpoint")
         yield from self._read_entry(
             endpoint_id,
-            None if endpoint is None else msgspec.Raw(_write_loosely(endpoint)),
+            _write_loosely(endpoint),
             {event_id: msgspec.Raw(_write_loosely(event)) for event_id, event in (events or {}).items()},
         )
 

@@ -1,6 +1,7 @@
 """`headwater serve`: the HTTP API, until it is told to leave."""
 
 import logging
+import signal
 import sys
 
 import typer
@@ -35,5 +36,8 @@ def serve() -> None:
         log.warning(
             "HEADWATER_API_AUTH is off: whoever reaches http://%s:%d may send, read and change everything.", settings.api_host, port
         )
+    # uvicorn gives the signal that ended it on to whoever had it before: that it was told to leave is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     server.run()
     sys.exit(0 if server.started else 1)
