@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from agents.batch import Batch, build_records
 from agents.dedup.window import NewKeys
-from agents.dedup.windows import Windows
 from agents.flush_report import FlushReport
 from agents.land import Judged, Landing, Position, Range
 from schemas.records import RECORDS
@@ -27,10 +26,24 @@ class Stepped:
     keys: Mapping[int, NewKeys]
 
 
+class StreamWindows(Protocol):
+    """What a stream remembers of the keys that have landed: agents.dedup.windows.Windows, or nothing."""
+
+    @property
+    def key_count(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def covered_secs(self) -> float: ...
+    def assign(self, topic_id: str, starts: Mapping[int, int], partition_count: int) -> None: ...
+    def add(self, one: Range, keys: NewKeys | None) -> None: ...
+
+
 class Steps(Protocol):
     """The steps of a landing stream. Pure in what they return: they are run again for what remains after a conflict."""
 
-    windows: Windows
+    @property
+    def windows(self) -> StreamWindows: ...
 
     def run(self, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Stepped:
         """Every record (RECORDS) becomes one row of `rows` or of `dead`."""

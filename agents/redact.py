@@ -27,6 +27,8 @@ UNREADABLE_TEXT = "redacted"
 _HASHED = re.compile(re.escape(HASH_PREFIX) + "[0-9a-f]{64}")
 # A Kafka key is app_id/endpoint_id, or app_id/event_id without an endpoint.
 _NAMES_IN_KEY = frozenset({"clientid", "endpointid", "eventid"})
+# The columns of a dead letter that an event can be valid without, and the folded names of what they are read from.
+_NAMES_KNOWN = {"event_id": ("eventid",), "endpoint_id": ("endpointid", "clientid")}
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,22 @@ def redact_records(records: pa.Table, rules: RedactRules) -> pa.Table:
     if _NAMES_IN_KEY & rules.actions.keys():
         records = records.set_column(records.column_names.index("key"), records.schema.field("key"), pa.nulls(len(records), pa.binary()))
     return records
+
+
+def redact_known(known: Mapping[str, Any], rules: RedactRules) -> dict[str, Any]:
+    """What is known of a record beside its value (event_id, endpoint_id, ...), redacted as the members of these names are in it."""
+    redacted = dict(known)
+    for name, aliases in _NAMES_KNOWN.items():
+        found = [rules.actions[alias] for alias in aliases if alias in rules.actions]
+        if found and redacted.get(name) is not None:
+            redacted[name] = hash_text(redacted[name], rules.key) if all(found) else None
+    return redacted
+
+
+def names_redacted(text: str, rules: RedactRules) -> bool:
+    """Whether a text of somebody else's may quote a redacted value: one of the names stands in it, or an escape that may spell one."""
+    folded = fold_name(text)
+    return rules.is_on and ("\\u" in text or any(name in folded for name in rules.actions))
 
 
 def hash_text(text: str, key: bytes) -> str:

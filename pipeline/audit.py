@@ -13,7 +13,7 @@ from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
 from pipeline.stream_status import read_stream_status
-from pipeline.topology import LANDING_STREAMS
+from pipeline.topology import LANDING_TABLES
 from schemas.errors import UnavailableError
 from schemas.tables import load_table
 from sinks.lake import LakeTable
@@ -130,16 +130,17 @@ def audit_lake(settings: Settings) -> list[PartitionAudit]:
     store = build_store(settings, is_reader=True)
     dead_letters = LakeTable(store, load_table("dead_letters"))
     audits: list[PartitionAudit] = []
-    for stream in LANDING_STREAMS:
-        events = LakeTable(store, load_table(stream.table))
+    for table in LANDING_TABLES:
+        events = LakeTable(store, load_table(table))
         if not events.exists() or not dead_letters.exists():
             continue
         # This table first: a dead letter is committed before the events beside it.
         events.refresh()
-        landed = read_landed(stream.table, events.transactions())
+        landed = read_landed(table, events.transactions())
         dead_letters.refresh()
-        audits += _audit_table(stream.table, landed, events, dead_letters)
-    return audits
+        audits += _audit_table(table, landed, events, dead_letters)
+    # Topic by topic, of those of one name each by itself; rows that no commit speaks of come last.
+    return sorted(audits, key=lambda one: (not one.topic, one.topic, one.topic_id, one.partition))
 
 
 def summarize(audits: list[PartitionAudit]) -> dict[str, Any]:

@@ -34,12 +34,7 @@ def build_event_rules(settings: Settings) -> EventRules:
 
     Raises SettingError when values shall be hashed and there is no key to hash them with.
     """
-    redact_key = settings.redact_key.get_secret_value() or settings.local_secret("redact_key")
-    if settings.redact_hashed and not redact_key:
-        raise SettingError(
-            "REDACT_KEY", "", "a secret to hash with, since HEADWATER_REDACT_HASHED names values; or run 'headwater up', which makes one"
-        )
-    redact = RedactRules(frozenset(settings.redact_removed), frozenset(settings.redact_hashed), redact_key.encode())
+    redact = build_redact_rules(settings)
     return EventRules(
         redact=redact,
         validate=ValidateRules(settings.message_bytes_max, keeps_unreadable=not redact.is_on),
@@ -54,6 +49,19 @@ def build_event_rules(settings: Settings) -> EventRules:
         late_secs=settings.late_hours * 3600,
         future_secs=settings.future_secs,
     )
+
+
+def build_redact_rules(settings: Settings) -> RedactRules:
+    """What is redacted, in every stream.
+
+    Raises SettingError when values shall be hashed and there is no key to hash them with.
+    """
+    redact_key = settings.redact_key.get_secret_value() or settings.local_secret("redact_key")
+    if settings.redact_hashed and not redact_key:
+        raise SettingError(
+            "REDACT_KEY", "", "a secret to hash with, since HEADWATER_REDACT_HASHED names values; or run 'headwater up', which makes one"
+        )
+    return RedactRules(frozenset(settings.redact_removed), frozenset(settings.redact_hashed), redact_key.encode())
 
 
 def build_connection() -> duckdb.DuckDBPyConnection:

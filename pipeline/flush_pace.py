@@ -26,16 +26,17 @@ class FlushPace:
     def __init__(self, secs_max: float, commit_secs_min: float) -> None:
         self._secs_max, self._commit_secs_min = secs_max, commit_secs_min
         self._began_at = -math.inf
+        self._commits = 1
         self.committers = 1
 
     @property
     def secs_apart(self) -> float:
         """Time between the beginnings of two flushes of this worker, at the least."""
-        return self.committers * self._commit_secs_min
+        return self._commits * self.committers * self._commit_secs_min
 
-    def begin(self, now: float) -> None:
-        """A flush begins."""
-        self._began_at = now
+    def begin(self, now: float, commits: int = 1) -> None:
+        """A flush begins, which makes a commit for each stream that has something."""
+        self._began_at, self._commits = now, max(1, commits)
 
     def due_at(self, waiting_since: float, is_full: bool) -> float:
         """When records that wait since then are flushed: at once when `is_full`, but never too soon after the flush before."""

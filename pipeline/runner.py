@@ -63,7 +63,11 @@ class Runner:
     async def add(self, batch: Batch) -> None:
         """Take a batch in; waits while too many bytes are held, and Faust then stops polling."""
         stream = self._streams[batch.topic]
-        while stream.buffer.bytes_held >= self._settings.inflight_bytes_max and batch.generation == self.generation:
+        # Of all streams together: it is the worker's memory that is bounded.
+        while (
+            sum(one.buffer.bytes_held for one in self._streams.values()) >= self._settings.inflight_bytes_max
+            and batch.generation == self.generation
+        ):
             self._has_room.clear()
             await self._has_room.wait()
         if self._is_leaving.is_set():
@@ -133,7 +137,7 @@ class Runner:
                     self._has_news.clear()
             except TimeoutError:
                 break
-        self._pace.begin(time.monotonic())
+        self._pace.begin(time.monotonic(), sum(not stream.buffer.is_empty for stream in self._streams.values()))
         # What is left after this flush is due again.
         self._has_news.set()
 

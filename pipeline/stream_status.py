@@ -14,7 +14,7 @@ from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store, confluent_options, kafka_python_options
 from pipeline.topic_ids import TopicState, look_up_topics
-from pipeline.topology import LANDING_STREAMS, topic_name
+from pipeline.topology import LANDING_STREAMS, LANDING_TABLES, topic_name
 from schemas.errors import UnavailableError
 from schemas.tables import load_table
 from sinks.lake import LakeTable
@@ -36,14 +36,7 @@ def read_stream_status(settings: Settings, is_fresh_wanted: bool = True) -> dict
     """
     names = {topic_name(settings, stream.topic): stream.table for stream in LANDING_STREAMS}
     states = look_up_topics(settings, names)
-    return {
-        "topics": [_read_topic(settings, name, table, states[name], is_fresh_wanted) for name, table in names.items() if name in states]
-    }
-
-
-def _read_topic(settings: Settings, name: str, table: str, state: TopicState, is_fresh_wanted: bool) -> dict[str, Any]:
-    lake_version, landed = _read_lake(settings, table)
-    wanted = {one.position: one for one in landed}
+    lake = {table: _read_lake(settings, table) for table in LANDING_TABLES}
     try:
         consumer = kafka.KafkaConsumer(enable_auto_commit=False, group_id=None, **kafka_python_options(settings))
     except kafka.errors.KafkaError as error:
@@ -51,17 +44,27 @@ def _read_topic(settings: Settings, name: str, table: str, state: TopicState, is
             f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) does not answer ({error}); start it, or name another."
         ) from error
     try:
-        rows = list(_read_partitions(consumer, name, state, wanted))
-        waiting = {TopicPartition(name, row["partition"]): row["next_offset"] for row in rows if row["lag"]}
-        freshness = _age_of_oldest(settings, waiting) if is_fresh_wanted else None
+        topics = [_read_topic(consumer, name, table, states[name], *lake[table]) for name, table in names.items() if name in states]
     finally:
         consumer.close()
+    for topic in topics:
+        waiting = {TopicPartition(topic["topic"], row["partition"]): row["next_offset"] for row in topic["partitions"] if row["lag"]}
+        topic["freshness_seconds"] = _age_of_oldest(settings, waiting) if is_fresh_wanted else None
+    return {"topics": topics}
+
+
+def _read_topic(
+    consumer: Any, name: str, table: str, state: TopicState, lake_version: int | None, in_table: list[Landed]
+) -> dict[str, Any]:
+    """All of a topic but its freshness. The table may have landed other topics too."""
+    landed = [one for one in in_table if one.topic == name or one.position.topic_id == state.topic_id]
+    rows = list(_read_partitions(consumer, name, state, {one.position: one for one in landed}))
     return {
         "topic": name,
         "table": table,
         "lake_version": lake_version,
         "lag": sum(row["lag"] for row in rows),
-        "freshness_seconds": freshness,
+        "freshness_seconds": None,
         "partitions": rows,
         "gaps": [
             {
@@ -74,15 +77,15 @@ def _read_topic(settings: Settings, name: str, table: str, state: TopicState, is
             for one in landed
             for gap in one.gaps
         ],
-        "ended_topics": _ended_topics(name, state, landed),
+        "ended_topics": _ended_topics(state, landed),
     }
 
 
-def _ended_topics(name: str, state: TopicState, landed: list[Landed]) -> list[dict[str, Any]]:
+def _ended_topics(state: TopicState, landed: list[Landed]) -> list[dict[str, Any]]:
     """Topics that had this name and landed here; also one whose successor no worker has met yet."""
     ended: dict[str, list[dict[str, int]]] = {}
     for one in landed:
-        if one.topic == name and one.position.topic_id != state.topic_id:
+        if one.position.topic_id != state.topic_id:
             ended.setdefault(one.position.topic_id, []).append({"partition": one.position.partition, "next_offset": one.wanted})
     return [{"topic_id": topic_id, "partitions": partitions} for topic_id, partitions in ended.items()]
 

@@ -16,7 +16,9 @@ class Topic:
 
 RAW_EVENTS = Topic("raw-events", "stream records as they enter; key app_id/endpoint_id")
 ENDPOINT_UPDATES = Topic("endpoint-updates", "updates of endpoints; key app_id/endpoint_id")
-REJECTED_EVENTS = Topic("rejected-events", "items that the collector refused")
+REJECTED_EVENTS = Topic(
+    "rejected-events", "items that the collector refused, each in an envelope; land in dead_letters; key app_id/endpoint_id where known"
+)
 SEGMENT_MEMBERSHIP = Topic("segment-membership", "members of segments as they enter and leave", is_compacted=True)
 CAMPAIGN_TRIGGERS = Topic("campaign-triggers", "events that a triggered campaign waits for")
 TOPICS = (RAW_EVENTS, ENDPOINT_UPDATES, REJECTED_EVENTS, SEGMENT_MEMBERSHIP, CAMPAIGN_TRIGGERS)
@@ -24,16 +26,23 @@ TOPICS = (RAW_EVENTS, ENDPOINT_UPDATES, REJECTED_EVENTS, SEGMENT_MEMBERSHIP, CAM
 
 @dataclass(frozen=True)
 class LandingStream:
-    """A topic whose records land in a table of the lake, through the agent `ingest`; what is not fit for it goes to dead_letters.
+    """A topic whose records land in the lake through the agent `ingest`: in a table, and in dead_letters what is not fit for it.
 
-    `table` names the Avro schema of its rows in schemas/; pipeline/worker.py says which steps, and so which SQL, make them.
+    `steps` names what makes rows of them, which pipeline/worker.py knows. `table` names the Avro schema of the rows in schemas/; it keeps the
+    stream's offsets, also where the steps make nothing but dead letters.
     """
 
     topic: Topic
+    steps: str
     table: str
 
 
-LANDING_STREAMS = (LandingStream(RAW_EVENTS, table="events"),)
+LANDING_STREAMS = (
+    LandingStream(RAW_EVENTS, steps="events", table="events"),
+    LandingStream(REJECTED_EVENTS, steps="rejected", table="events"),
+)
+# The tables that these streams land in, each once.
+LANDING_TABLES = tuple(dict.fromkeys(stream.table for stream in LANDING_STREAMS))
 
 
 def topic_name(settings: Settings, topic: Topic) -> str:

@@ -12,7 +12,6 @@ from typing import Any, Protocol, cast
 
 import aiokafka.structs
 import faust
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CorruptRecordException, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TPset
 from faust.transport.drivers.aiokafka import (
@@ -28,6 +27,7 @@ from faust.types import TP, AppT
 from agents.batch import Batch, Chunk
 from pipeline import record_batches
 from pipeline.record_batches import LOG_APPEND_TIME
+from pipeline.topic_assignor import TopicStickyAssignor
 
 # Faust logs its services under the module that defines them; what we say has a name of its own.
 log = logging.getLogger("headwater.transport")
@@ -70,8 +70,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             bootstrap_servers=server_list(transport.url, transport.default_port),
-            # Partitions stay where their dedup windows are.
-            partition_assignment_strategy=[StickyPartitionAssignor],
+            # Partitions stay where their dedup windows are, and each topic is shared out evenly.
+            partition_assignment_strategy=[TopicStickyAssignor],
             enable_auto_commit=False,
             # aiokafka must never move a position by itself when the wanted offset is gone.
             auto_offset_reset="none",

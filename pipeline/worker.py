@@ -16,19 +16,20 @@ from agents.land import Landing
 from pipeline.config import Settings
 from pipeline.event_stream import build_event_steps
 from pipeline.metrics import WorkerMetrics
+from pipeline.rejected_stream import build_rejected_steps
 from pipeline.runner import Runner
 from pipeline.stores import build_ssl_context, build_store, sasl_login
 from pipeline.takeover import Stream
 from pipeline.topic_ids import TopicIds
-from pipeline.topology import LANDING_STREAMS, LandingStream, topic_name
+from pipeline.topology import LANDING_STREAMS, LANDING_TABLES, LandingStream, topic_name
 from pipeline.transport import BatchConsumer, BatchSchema, BatchTransport
 from schemas.errors import SettingError
 from schemas.tables import load_table
 from sinks.dead_letters import DeadLetters
 from sinks.lake import LakeTable
 
-# What makes rows of each table that a landing stream lands in.
-STEPS: dict[str, Callable[[Settings, LakeTable], Steps]] = {"events": build_event_steps}
+# What makes rows of a landing stream's records, by the name that the topology has for it.
+STEPS: dict[str, Callable[[Settings, LakeTable], Steps]] = {"events": build_event_steps, "rejected": build_rejected_steps}
 
 # Of the ten seconds that a stopping worker has.
 CLOSE_SECS_MAX = 6.0
@@ -51,10 +52,9 @@ def build_worker(settings: Settings, metrics: WorkerMetrics, run_step: Callable[
 
     Raises SettingError when there can be no folder HEADWATER_HOME.
     """
-    topics = {topic_name(settings, stream.topic): stream for stream in LANDING_STREAMS}
     _make_home(settings)
     app = build_app(settings)
-    streams = [build_stream(settings, name, stream) for name, stream in topics.items()]
+    streams = build_streams(settings)
 
     async def commit_offsets(offsets: Mapping[TP, int]) -> None:
         await cast(BatchConsumer, app.consumer)._commit(offsets)
@@ -62,8 +62,8 @@ def build_worker(settings: Settings, metrics: WorkerMetrics, run_step: Callable[
     app.runner = Runner(settings, streams, metrics, TopicIds(settings), commit_offsets, run_step)
     app.runner.thread.stop_worker = lambda: os.kill(os.getpid(), signal.SIGTERM)
     app.transport = BatchTransport(app.conf.broker_consumer, app, app.runner)
-    for name in topics:
-        bind_agent(app, name)
+    for stream in streams:
+        bind_agent(app, stream.topic)
     app.task(app.runner.flush_forever)
     return app
 
@@ -104,14 +104,27 @@ def build_app(settings: Settings) -> WorkerApp:
     )
 
 
-def build_stream(settings: Settings, name: str, stream: LandingStream) -> Stream:
-    """The tables and the steps of one landing stream; settings that cannot be used are found before a table is touched."""
+def build_streams(settings: Settings) -> list[Stream]:
+    """The tables and the steps of every landing stream; settings that cannot be used are found before a table is touched.
+
+    Streams of one table share the handle on it: all of them land in one thread, each refreshes it before it commits, and a stream that
+    was idle for a day has not a day's versions to catch up with.
+    """
     store = build_store(settings)
-    rows = LakeTable(store, load_table(stream.table).with_promoted(settings.promoted_attributes))
+    tables = {name: LakeTable(store, load_table(name).with_promoted(settings.promoted_attributes)) for name in LANDING_TABLES}
     dead_letters = DeadLetters(store, load_table("dead_letters"))
-    steps = STEPS[stream.table](settings, rows)
-    for table in (rows, dead_letters):
+    steps = [STEPS[stream.steps](settings, tables[stream.table]) for stream in LANDING_STREAMS]
+    for table in (*tables.values(), dead_letters):
         table.ensure()
+    return [
+        build_stream(settings, stream, made, tables[stream.table], dead_letters)
+        for stream, made in zip(LANDING_STREAMS, steps, strict=True)
+    ]
+
+
+def build_stream(settings: Settings, stream: LandingStream, steps: Steps, rows: LakeTable, dead_letters: DeadLetters) -> Stream:
+    """One landing stream over tables that are there."""
+    name = topic_name(settings, stream.topic)
     landing = Landing(name, rows, dead_letters, settings.start_offset, settings.upload_secs_max, time.monotonic)
     return Stream(name, Ingest(name, landing, steps))
 

@@ -22,7 +22,6 @@ from pipeline.commands.worker import app
 from pipeline.config import load_settings
 from pipeline.metrics import serve_metrics
 from pipeline.stores import kafka_python_options
-from pipeline.topology import RAW_EVENTS, topic_name
 
 STEPS = (
     "before dead_letters upload",
@@ -57,7 +56,7 @@ class UnguardedLanding(Landing):
 
     def take_over(self, candidates: Sequence[Candidate]) -> Steps:
         yield "before take-over"
-        self.owned = {one.position: Owned(0, _committed_in_kafka(one), 0, 0, frozenset()) for one in candidates}
+        self.owned = {one.position: Owned(0, _committed_in_kafka(self.topic, one), 0, 0, frozenset()) for one in candidates}
 
     def flush(self, ranges: Sequence[Range], judge: object, fenced: list[Range], landed: list[Range]) -> Steps:
         judged = judge(ranges, {one.position: frozenset() for one in ranges})  # type: ignore[operator]
@@ -71,11 +70,11 @@ class UnguardedLanding(Landing):
         landed += ranges
 
 
-def _committed_in_kafka(candidate: Candidate) -> int:
+def _committed_in_kafka(topic: str, candidate: Candidate) -> int:
     settings = load_settings()
     consumer = kafka.KafkaConsumer(group_id=settings.worker_group, **kafka_python_options(settings))
     try:
-        found = consumer.committed(TopicPartition(topic_name(settings, RAW_EVENTS), candidate.position.partition))
+        found = consumer.committed(TopicPartition(topic, candidate.position.partition))
     finally:
         consumer.close()
     return candidate.earliest if found is None else int(found)

@@ -19,7 +19,7 @@ from pipeline.config import Settings
 from pipeline.producer import record_key
 from pipeline.stack.readiness import ensure_bucket
 from pipeline.stores import build_store, producer_options
-from pipeline.topology import RAW_EVENTS, topic_name
+from pipeline.topology import RAW_EVENTS, REJECTED_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.lake import LakeTable
 from tests.worker_process import WorkerProcess
@@ -34,6 +34,11 @@ GARBAGE: Record = (b"any/key", b"garbage")
 def raw_events(settings: Settings) -> str:
     """The topic that the worker reads, under this test's prefix."""
     return topic_name(settings, RAW_EVENTS)
+
+
+def rejected_events(settings: Settings) -> str:
+    """The topic of what the collector refused, under this test's prefix."""
+    return topic_name(settings, REJECTED_EVENTS)
 
 
 def beside(settings: Settings) -> Settings:
@@ -62,13 +67,13 @@ def events(count: int, name: str = "event", endpoints: int = 1) -> list[Record]:
     return [event(f"{name}-{number}", f"phone-{number % endpoints}") for number in range(count)]
 
 
-def send(settings: Settings, records: Sequence[Record], partition: int = ANY_PARTITION, timestamp: int = 0) -> None:
-    """Send records and wait until Kafka has them; with `partition`, all there."""
+def send(settings: Settings, records: Sequence[Record], partition: int = ANY_PARTITION, timestamp: int = 0, topic: str = "") -> None:
+    """Send records, to raw-events unless told otherwise, and wait until Kafka has them; with `partition`, all there."""
     refused: list[object] = []
     producer = confluent_kafka.Producer(producer_options(settings) | {"linger.ms": 1})
     for key, value in records:
         note = functools.partial(_note_refusal, refused)
-        producer.produce(raw_events(settings), value, key, partition, timestamp=timestamp, on_delivery=note)
+        producer.produce(topic or raw_events(settings), value, key, partition, timestamp=timestamp, on_delivery=note)
     assert producer.flush(30) == 0
     assert not refused, refused
 

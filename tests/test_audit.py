@@ -126,8 +126,8 @@ def test_the_command_fails_and_names_what_is_lost_and_what_is_doubled(lake: Sett
     rewrite(lake, "events", doubled(3))
     said = run_headwater("audit", secs_max=30)
     assert said.returncode == 1
-    assert "Lost: partition 0 has no row for 1 offsets; without a row are [[7, 8], [18, 20]]." in said.stdout
-    assert "Doubled: partition 0 has 1 rows too many; offsets that have several are [3]." in said.stdout
+    assert "Lost: partition 0 of raw-events has no row for 1 offsets; without a row are [[7, 8], [18, 20]]." in said.stdout
+    assert "Doubled: partition 0 of raw-events has 1 rows too many; offsets that have several are [3]." in said.stdout
     assert "Not clean" in said.stdout
     as_json = run_headwater("audit", "--json", secs_max=30)
     assert as_json.returncode == 1

@@ -13,7 +13,7 @@ import pipeline.deep_audit
 from pipeline.config import Settings
 from pipeline.deep_audit import DeepAudit, audit_deeply, summarize_deeply
 from tests.conftest import RunHeadwater
-from tests.stream import GARBAGE, event, events, has_landed, rows, send
+from tests.stream import GARBAGE, event, events, has_landed, raw_events, rows, send
 from tests.test_audit import Change, rewrite
 from tests.test_transport import send_in_transaction
 from tests.worker_process import WorkerProcess, running, wait_until
@@ -40,7 +40,7 @@ def found(settings: Settings) -> dict[str, Any]:
 
 
 def of_partition_0(settings: Settings) -> DeepAudit:
-    (audit,) = [one for one in audit_deeply(settings) if one.partition == 0]
+    (audit,) = [one for one in audit_deeply(settings) if one.partition == 0 and one.topic == raw_events(settings)]
     return audit
 
 

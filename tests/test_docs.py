@@ -21,7 +21,7 @@ from schemas.tables import load_table
 
 ROOT = docs.ROOT
 README = ROOT / "README.md"
-TABLES = [path.stem for path in schemas.tables.FOLDER.glob("*.avsc") if path.stem != "stream_record"]
+TABLES = [path.stem for path in schemas.tables.FOLDER.glob("*.avsc") if path.stem not in {"stream_record", "rejected_event"}]
 
 
 def pages(*paths: str) -> str:

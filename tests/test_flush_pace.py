@@ -43,6 +43,15 @@ def test_flushes_lie_apart_by_the_number_of_committers() -> None:
     assert pace.due_at(101.5, is_full=False) == 102.5
 
 
+def test_a_flush_of_two_streams_is_two_commits_and_leaves_twice_the_time_after_it() -> None:
+    pace = FlushPace(secs_max=1.0, commit_secs_min=0.25)
+    pace.committers = 8
+    pace.begin(100.0, commits=2)
+    assert pace.due_at(100.5, is_full=True) == 104.0
+    pace.begin(104.0, commits=0)
+    assert pace.due_at(104.5, is_full=True) == 106.0
+
+
 def commit_times_ms(settings: Settings) -> list[int]:
     """When each commit that added files to events was made."""
     store = build_store(settings)

@@ -12,8 +12,7 @@ from pipeline.lake_thread import StaleBoundsError
 from pipeline.metrics import WorkerMetrics
 from pipeline.takeover import Stream, TakeOver
 from pipeline.topic_ids import TopicIds
-from pipeline.topology import LANDING_STREAMS
-from pipeline.worker import build_stream
+from pipeline.worker import build_streams
 from tests.stream import raw_events
 
 
@@ -24,7 +23,7 @@ class Worker:
         self.place = TP(raw_events(settings), 0)
         self.stopped: list[str] = []
         self.topic_ids = TopicIds(settings)
-        self.stream: Stream = build_stream(settings, raw_events(settings), LANDING_STREAMS[0])
+        self.stream: Stream = build_streams(settings)[0]
         metrics = WorkerMetrics(CollectorRegistry())
         self.takeover = TakeOver(settings, metrics, self.topic_ids, lambda step: None, self.stopped.append)
 

@@ -96,7 +96,7 @@ def test_every_answer_is_given_with_all_that_holds(
     # Nothing found within a bound is another answer than nothing there.
     status, found = trace(run_headwater, "nobody", "--kafka-secs", "0")
     assert (status, found["answers"], found["looked"]["bound"]) == (7, ["not found"], "0 s (--kafka-secs)")
-    assert found["looked"]["not_looked_at"][0][0] == 0
+    assert found["looked"]["not_looked_at"][0][:2] == [topic, 0]
     away = run_headwater("trace", "nobody", kafka="127.0.0.1:9")
     assert (away.returncode, "What Kafka holds was not looked at: Kafka at '127.0.0.1:9'" in away.stdout) == (7, True)
 
@@ -154,7 +154,7 @@ def test_behind_a_transaction_that_is_open_nothing_is_said_to_be_not_there(
     for name in ("open", "behind", "nobody"):
         status, found = trace(run_headwater, name, "--kafka-secs", "2")
         assert (status, found["answers"], found["looked"]["bound"]) == (7, ["not found"], "2 s (--kafka-secs)")
-        assert found["looked"]["not_looked_at"][0] == [0, 0, 2]
+        assert found["looked"]["not_looked_at"][0] == [raw_events(settings), 0, 0, 2]
     producer.abort_transaction(30)
     assert [trace(run_headwater, name)[0] for name in ("open", "behind", "nobody")] == [6, 5, 6]
 

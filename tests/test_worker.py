@@ -11,7 +11,7 @@ import pytest
 from pipeline.config import Settings, load_settings
 from schemas.errors import SettingError
 from tests.conftest import RunHeadwater
-from tests.stream import GARBAGE, event, events, landed_count, landed_ids, metrics, raw_events, send
+from tests.stream import GARBAGE, event, events, landed_count, landed_ids, metrics, raw_events, rejected_events, send
 from tests.worker_process import WorkerProcess, running, wait_until
 
 METRICS_PAGE = Path(__file__).parents[1] / "pipeline" / "METRICS.md"
@@ -47,7 +47,8 @@ def _check_metrics(found: Counter[str]) -> None:
     assert promised | {"headwater_flush_age_seconds_count"} <= set(found)
     assert found["headwater_records_consumed_total"] == found["headwater_events_landed_total"] + found["headwater_dead_letters_total"] == 23
     assert (found["headwater_events_landed_total"], found["headwater_events_duplicate_total"]) == (21, 1)
-    assert (found["headwater_partitions_assigned"], found["headwater_dedup_keys"]) == (4, 21)
+    # Of two topics, of which one has nothing to deduplicate.
+    assert (found["headwater_partitions_assigned"], found["headwater_dedup_keys"]) == (8, 21)
     assert (found["headwater_inflight_bytes"], found["headwater_flush_failures_total"]) == (0, 0)
 
 
@@ -67,8 +68,10 @@ def _check_audit(settings: Settings, run_headwater: RunHeadwater) -> None:
     assert found == {
         "consumed": 23, "landed": 21, "dead": 1, "duplicate": 1, "holes": 0, "gap": 0, "lost": 0, "doubled": 0, "unbalanced": 0, "waiting": 0, "is_clean": True
     }  # fmt: skip
-    assert [one["partition"] for one in partitions] == [0, 1, 2, 3]
-    assert {(one["topic"], one["has_ended"], one["first_offset"]) for one in partitions} == {(raw_events(settings), False, 0)}
+    assert [(one["topic"], one["partition"]) for one in partitions] == [
+        (topic, number) for topic in (raw_events(settings), rejected_events(settings)) for number in range(4)
+    ]
+    assert {(one["has_ended"], one["first_offset"]) for one in partitions} == {(False, 0)}
     assert sum(one["next_offset"] for one in partitions) == 23
 
 

@@ -10,7 +10,8 @@ from tests.worker_process import WorkerProcess, running, wait_until
 
 
 def assigned(worker: WorkerProcess) -> float:
-    return metrics(worker)["headwater_partitions_assigned"]
+    """Partitions of both topics: each is shared out evenly, so there are as many of the one as of the other."""
+    return metrics(worker)["headwater_partitions_assigned"] / 2
 
 
 def landed(worker: WorkerProcess) -> float:

@@ -49,7 +49,7 @@ def delete_records(settings: Settings, before: int) -> None:
 
 def topic_status(settings: Settings) -> dict[str, Any]:
     """What `headwater status --json` says of raw-events."""
-    (found,) = read_stream_status(settings)["topics"]
+    found, _ = read_stream_status(settings)["topics"]
     return dict(found)
 
 
@@ -77,7 +77,7 @@ def test_a_topic_made_anew_lands_from_its_first_record_and_the_end_of_the_old_on
     assert set(landed_ids(settings).values()) == {1}
     found = audit(settings)
     assert found["is_clean"], found
-    assert Counter(one["has_ended"] for one in found["partitions"]) == {True: 8, False: 4}
+    assert Counter(one["has_ended"] for one in found["partitions"]) == {True: 8, False: 8}
     assert found["landed"] >= 50
     assert run_headwater("audit").stdout.count("Ended: another topic") == 8
     ended = [sum(one["next_offset"] for one in topic["partitions"]) for topic in topic_status(settings)["ended_topics"]]
@@ -114,7 +114,7 @@ def test_records_that_retention_took_are_a_gap_that_is_counted_logged_and_named(
     found = audit(settings)
     assert (found["is_clean"], found["gap"], found["consumed"]) == (True, 17, 22)
     assert found["partitions"][0]["gaps"] == [[10, 20], [30, 37]]
-    assert "Gap: offsets [30, 37) of partition 0 were gone" in run_headwater("audit").stdout
+    assert f"Gap: offsets [30, 37) of partition 0 of {raw_events(settings)} were gone" in run_headwater("audit").stdout
     assert [(one["start"], one["end"]) for one in topic_status(settings)["gaps"]] == [(10, 20), (30, 37)]
 
 
@@ -135,7 +135,7 @@ def test_added_partitions_are_read_from_their_start_and_resends_from_before_are_
     assert {partition for partition, _ in rows(settings)} == {0, 1, 2, 3}
     found = audit(settings)
     assert found["is_clean"], found
-    assert [one["first_offset"] for one in found["partitions"]] == [0, 0, 0, 0]
+    assert [one["first_offset"] for one in found["partitions"] if one["topic"] == raw_events(settings)] == [0, 0, 0, 0]
     assert (found["landed"], found["duplicate"]) == (32, 16)
     assert set(landed_ids(settings).values()) == {1}
     # With deduplication off all of them land again.

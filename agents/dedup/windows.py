@@ -36,7 +36,7 @@ _UNREADABLE = (
 
 
 class Windows:
-    """Windows by (topic id, partition). `window_secs` is how far back a resend is recognised. Runs in one thread.
+    """Windows by (topic id, partition); implements agents.ingest.StreamWindows. `window_secs` is how far back a resend is recognised. Runs in one thread.
 
     What a window holds is the keys of those rows of `table` that belong to its partition under the present number of
     partitions, wherever they landed, and of those that landed in it: so adding partitions forgets nothing that had landed. What

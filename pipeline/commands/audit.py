@@ -12,6 +12,7 @@ from pipeline.report import print_figures, print_json, print_rows
 app = typer.Typer()
 
 _COLUMNS = (
+    "topic",
     "topic_id",
     "partition",
     "first_offset",
@@ -25,7 +26,7 @@ _COLUMNS = (
     "doubled",
     "unbalanced",
 )
-_DEEP_COLUMNS = ("topic_id", "partition", "start", "end", "compared", "equal", "differing", "missing", "lake_only", "deleted")
+_DEEP_COLUMNS = ("topic", "topic_id", "partition", "start", "end", "compared", "equal", "differing", "missing", "lake_only", "deleted")
 
 
 @app.command()
@@ -58,23 +59,22 @@ def audit(
     else:
         print_rows(_COLUMNS, [[getattr(one, column) for column in _COLUMNS] for one in audits], title="One row per partition")
         for one in audits:
+            place = f"partition {one.partition} of {one.topic or one.topic_id}"
             for start, end in one.gaps:
-                print(f"Gap: offsets [{start}, {end}) of partition {one.partition} were gone from Kafka before they were read.")
+                print(f"Gap: offsets [{start}, {end}) of {place} were gone from Kafka before they were read.")
             if one.has_ended:
                 print(
                     f"Ended: another topic '{one.topic}' took the place of {one.topic_id}; what of its partition {one.partition} had not "
                     f"landed from offset {one.next_offset} on is lost."
                 )
             if one.holes and not one.lost:
-                print(
-                    f"Partition {one.partition} has no row at {one.missing}: holes, which are no records (transaction markers, compaction), and the gaps above."
-                )
+                print(f"Holes: {place} has no row at {one.missing}: no records (transaction markers, compaction), and the gaps above.")
             if one.lost:
-                print(f"Lost: partition {one.partition} has no row for {one.lost} offsets; without a row are {one.missing}.")
+                print(f"Lost: {place} has no row for {one.lost} offsets; without a row are {one.missing}.")
             if one.doubled:
-                print(f"Doubled: partition {one.partition} has {one.doubled} rows too many; offsets that have several are {one.repeated}.")
+                print(f"Doubled: {place} has {one.doubled} rows too many; offsets that have several are {one.repeated}.")
             if one.unbalanced:
-                print(f"Unbalanced: partition {one.partition} has {one.unbalanced:+} rows beside the records that its commits counted.")
+                print(f"Unbalanced: {place} has {one.unbalanced:+} rows beside the records that its commits counted.")
         names = ("consumed", "landed", "dead", "duplicate", "lost", "doubled", "unbalanced")
         print_figures({name: summary[name] for name in names}, title="In all")
         print(_verdict(summary))

@@ -72,7 +72,9 @@ def _print(found: Trace) -> None:
             "app, type": _join(one["app_id"], one["event_type"]),
         }
         if not one["is_readable"]:
-            figures["but"] = "its value cannot be read; the id stands in its bytes"
+            figures["but"] = "no id can be read of it; the id stands in its bytes"
+        if one["refused"]:
+            figures["refused"] = f"by the collector, {one['refused']}: it becomes a dead letter"
         print_figures(_shown(figures), title="In Kafka, not landed yet")
     print(as_shown_text(_summary(found)))
     # A topic id in front makes it the id of an event that was sent without one.
@@ -138,7 +140,7 @@ def _summary(found: Trace) -> str:
     else:
         said.append(f"Looked through {look.records:,} records that have not landed yet.")
     if look.bound:
-        left = ", ".join(f"[{start}, {end}) of partition {partition}" for partition, start, end in look.not_looked_at)
+        left = ", ".join(f"[{start}, {end}) of {topic}/{partition}" for topic, partition, start, end in look.not_looked_at)
         said.append(f"Stopped at {look.bound}: offsets {left} were not looked at.")
     return " ".join(said)
 

@@ -6,7 +6,7 @@ from pipeline.doctor.check import Case
 from pipeline.doctor.finding import Finding, broken, ok, warning
 from pipeline.group_status import Group, read_group
 from pipeline.topic_ids import look_up_topics
-from pipeline.topology import LANDING_STREAMS, topic_name
+from pipeline.topology import LANDING_STREAMS, RAW_EVENTS, topic_name
 
 
 def check_group(case: Case) -> Iterator[Finding]:
@@ -15,7 +15,9 @@ def check_group(case: Case) -> Iterator[Finding]:
     group = read_group(settings)
     subject = f"group {group.name}"
     names = [topic_name(settings, stream.topic) for stream in LANDING_STREAMS]
-    strangers = [member for member in group.members if member.subscribed and not set(member.subscribed) & set(names)]
+    # Workers of every release read this one.
+    raw_events = topic_name(settings, RAW_EVENTS)
+    strangers = [member for member in group.members if member.subscribed and raw_events not in member.subscribed]
     if strangers:
         read = sorted({topic for member in strangers for topic in member.subscribed})
         yield broken(
@@ -53,7 +55,7 @@ def _check_shares(subject: str, group: Group, counts: dict[str, int]) -> Iterato
         more = len(group.members)
         yield warning(
             subject,
-            f"{', '.join(idle)} has no partition to read: there are {more} workers for {sum(counts.values())} partitions",
+            f"{', '.join(idle)} has no partition to read: there are {more} workers for {max(counts.values())} partitions of a topic",
             "as many partitions as workers, or more",
             f"HEADWATER_TOPIC_PARTITIONS={more} headwater up, or fewer workers",
         )

@@ -8,13 +8,15 @@ import schemas.tables
 from pipeline.pages.markdown import WRITTEN, markdown_table
 from schemas.tables import Column, TableSchema, load_table
 
+_KINDS = {"record": "object", "enum": "string of a list"}
+
 
 def render_tables() -> str:
     """The lake's tables, the stream record and the standard event types."""
     paths = sorted(schemas.tables.FOLDER.glob("*.avsc"))
     tables = [load_table(path.stem) for path in paths if "partition_by" in json.loads(path.read_text())]
     tables.sort(key=lambda table: table.name != "events")
-    record = json.loads((schemas.tables.FOLDER / "stream_record.avsc").read_text())
+    record, rejected = (json.loads((schemas.tables.FOLDER / f"{name}.avsc").read_text()) for name in ("stream_record", "rejected_event"))
     parts = [
         "# Tables of the lake\n",
         WRITTEN.format(source="schemas/*.avsc"),
@@ -23,6 +25,9 @@ def render_tables() -> str:
         "## The stream record\n",
         f"{record['doc']} This is what topic `raw-events` carries, JSON; times are milliseconds since 1970.\n",
         markdown_table(["field", "type", "meaning"], _record_rows(record["fields"], "")),
+        "## The rejected event\n",
+        f"{rejected['doc']} JSON; each becomes a row of [dead_letters](#dead_letters).\n",
+        markdown_table(["field", "type", "meaning"], _record_rows(rejected["fields"], "")),
         "## Event types with an example\n",
         "One stream record each in schemas/examples/. Any other type lands just the same.\n",
         markdown_table(["event_type", "attributes", "metrics"], _example_rows()),
@@ -48,7 +53,7 @@ def _record_rows(fields: Iterable[Mapping[str, Any]], path: str) -> list[tuple[s
         declared = field["type"]
         is_optional = isinstance(declared, list)
         kind = next(part for part in declared if part != "null") if is_optional else declared
-        name = kind if isinstance(kind, str) else "object" if kind["type"] == "record" else f"{kind['type']} of {kind['values']}"
+        name = kind if isinstance(kind, str) else _KINDS.get(kind["type"]) or f"{kind['type']} of {kind['values']}"
         name = "object" if field.get("json") else name
         rows.append((f"`{path}{field['name']}`", name if is_optional else f"{name}, required", field["doc"]))
         if isinstance(kind, dict) and kind["type"] == "record":

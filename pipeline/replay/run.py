@@ -20,7 +20,7 @@ from pipeline.replay.sending import RefusedError, Sender, UntraceableError
 from pipeline.replay.verdicts import FixedLetter, Verdicts
 from pipeline.stores import build_store
 from pipeline.topic_ids import find_topic
-from pipeline.topology import LANDING_STREAMS, topic_name
+from pipeline.topology import LANDING_STREAMS, RAW_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.dead_letter_replays import Chunk, DeadLetterReplays, Letter, Origin
 from sinks.lake import LakeTable
@@ -97,7 +97,8 @@ class _Run:
         for topic, rows in selection.chunks():
             letters = self._fix_letters(topic, rows)
             if letters and self._options.is_sent:
-                self._send(topic, letters)
+                # Whatever topic it came from: what was refused by the collector, too, is an event once it is mended.
+                self._send(topic_name(self._settings, RAW_EVENTS), letters)
 
     def _finish_begun(self) -> None:
         """Send what earlier replays began and did not send, or did not live to say so."""

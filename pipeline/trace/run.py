@@ -6,8 +6,8 @@ from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
-from pipeline.topology import RAW_EVENTS, topic_name
-from pipeline.trace.kafka_search import Bounds, Look, look_through_kafka
+from pipeline.topology import LANDING_STREAMS, topic_name
+from pipeline.trace.kafka_search import Bounds, Look, Match, look_through_kafka, match_event, match_refused
 from pipeline.trace.lake_search import Row, find_dead_letters, find_events, find_first_copy, find_replays
 from pipeline.trace.view_search import ViewSearch
 from pipeline.trace.wanted import Wanted
@@ -20,6 +20,9 @@ from sinks.lake import LakeTable
 # What can be said of an event, and the exit status of each; the first that holds decides.
 LANDED, DEAD_LETTER, DUPLICATE, WAITING, NOT_SEEN, NOT_FOUND = "landed", "dead letter", "duplicate", "waiting", "not seen", "not found"
 STATUSES = {LANDED: 0, DEAD_LETTER: 3, DUPLICATE: 4, WAITING: 5, NOT_SEEN: 6, NOT_FOUND: 7}
+
+# How the event is told among the records of a landing stream, by the name of its steps.
+_MATCHES: dict[str, Match] = {"events": match_event, "rejected": match_refused}
 
 
 @dataclass
@@ -60,7 +63,7 @@ def trace_event(settings: Settings, wanted: Wanted, bounds: Bounds) -> Trace:
         row["topic"] = topics.get(row["_topic_id"]) or row.get("topic") or ""
     _add_replays(DeadLetterReplays(store), trace)
     _add_views(settings, trace)
-    _look_behind(settings, topic_name(settings, RAW_EVENTS), landed, wanted, bounds, trace)
+    _look_behind(settings, landed, wanted, bounds, trace)
     return trace
 
 
@@ -88,9 +91,10 @@ def _add_views(settings: Settings, trace: Trace) -> None:
                 row["views"], row["not_in_views"] = shown.views, shown.missing
 
 
-def _look_behind(settings: Settings, topic: str, landed: list[Landed], wanted: Wanted, bounds: Bounds, trace: Trace) -> None:
+def _look_behind(settings: Settings, landed: list[Landed], wanted: Wanted, bounds: Bounds, trace: Trace) -> None:
+    topics = {topic_name(settings, stream.topic): _MATCHES[stream.steps] for stream in LANDING_STREAMS}
     try:
-        look = look_through_kafka(settings, topic, landed, wanted, bounds)
+        look = look_through_kafka(settings, topics, landed, wanted, bounds)
     except UnavailableError as error:
         trace.kafka_error = str(error)
         return
