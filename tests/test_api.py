@@ -561,17 +561,16 @@ def test_api_that_lets_everybody_in_says_so_when_it_starts(settings: Settings, t
 def test_scopes_of_keys_are_kept(door: Door) -> None:
     reader: Any = client("pinpoint", door.api, make_access_key(door.settings, "shop", frozenset({Scope.READ})))
     assert reader.get_app(ApplicationId="shop")["ApplicationResponse"]["Id"] == "shop"
-    for call in (
-        lambda: reader.put_events(ApplicationId="shop", EventsRequest=batch("e")),
-        lambda: reader.delete_app(ApplicationId="shop"),
-    ):
-        with pytest.raises(ClientError, match="AccessDenied"):
-            call()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reader.put_events(ApplicationId="shop", EventsRequest=batch("e"))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        reader.delete_app(ApplicationId="shop")
 
 
 def test_gzip_of_many_members_is_one_body(door: Door) -> None:
     text = json.dumps(batch("members")).encode()
     packed = io.BytesIO()
     for part in (text[:50], text[50:]):
-        packed.write(gzip.compress(part))
+        member: bytes = gzip.compress(part)
+        packed.write(member)
     assert door.ask("POST", "/v1/apps/shop/events", packed.getvalue(), {"content-encoding": "gzip"})[0] == 202
