@@ -20,6 +20,7 @@ from pipeline.stack.programs import environment
 from pipeline.stack.readiness import ensure_bucket
 from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
+from tests.geo_database import geo_files  # noqa: F401  (a fixture of several files)
 
 RunHeadwater = Callable[..., subprocess.CompletedProcess[str]]
 

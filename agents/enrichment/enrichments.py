@@ -22,7 +22,8 @@ CAMPAIGN_ATTRIBUTES = (
 
 @dataclass(frozen=True, eq=False)
 class Enrichment:
-    """One enrichment: `<name>.sql`, a bare select over `input`, which returns every column of `input`.
+    """One enrichment: `<name>.sql`, a bare select over `input`, which returns every column of `input`; or, `is_columnar`, `<name>.py`,
+    a function over whole columns.
 
     `reads` are columns of PARSED, of the lookups (agent_*, internal_rule), or attribute_<name> for an attribute of the event;
     `fills` are columns of the table events. `is_per_sender`: it sees one row for each distinct sender of the batch, a sender
@@ -38,10 +39,16 @@ class Enrichment:
     fills: tuple[str, ...]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    is_columnar: bool = False
+
+    @property
+    def file_name(self) -> str:
+        return self.name.replace("-", "_") + (".py" if self.is_columnar else ".sql")
 
     @property
     def sql(self) -> str:
-        return (FOLDER / f"{self.name.replace('-', '_')}.sql").read_text()
+        assert not self.is_columnar, f"enrichment {self.name} is no select"
+        return (FOLDER / self.file_name).read_text()
 
 
 ENRICHMENTS = (
@@ -128,6 +135,20 @@ ENRICHMENTS = (
             "facets": '{"email_channel":{"mail_event":{"mail":{"message_id":"m1"},"open":{"ip_address":"192.0.2.1"}}}}',
         },
         after={"campaign_id": "c1", "campaign_activity_id": "run7", "treatment_id": "0", "message_id": "m1", "channel": "EMAIL"},
+    ),
+    Enrichment(
+        name="geo",
+        summary=(
+            "Country, first subdivision and city of the client's address, the whole one, by the MaxMind database (City or Country) that "
+            "setting GEO_DATABASE names; null without one, and for what is no address, private, or not in it. A database that is moved into "
+            "the file's place is in use seconds later."
+        ),
+        is_columnar=True,
+        is_per_sender=False,
+        reads=("client_ip",),
+        fills=("geo_country", "geo_region", "geo_city"),
+        before={"client_ip": "81.2.69.142"},
+        after={"geo_country": "GB", "geo_region": "ENG", "geo_city": "London"},
     ),
     Enrichment(
         name="traffic",
