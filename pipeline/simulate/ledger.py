@@ -45,7 +45,7 @@ class Ledger:
             self._add_landed(message)
 
     def _add_landed(self, message: Message) -> None:
-        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot = message
+        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot, _ = message
         day = event_ms // DAY
         self._events[day] += 1
         self._endpoints.add(endpoint_id)
