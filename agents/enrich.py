@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from agents.enrichment.addresses import Kept, keep_addresses
+from agents.enrichment.clock_skew import correct_clocks
 from agents.enrichment.columns import as_array, find_distinct, find_plain, pick_attributes, without_doubles
 from agents.enrichment.enrichments import CAMPAIGN_ATTRIBUTES, ENRICHMENTS, Enrichment
 from agents.enrichment.geo import GeoDatabase
@@ -30,7 +31,7 @@ class EnrichRules:
 
     `enabled`: names of ENRICHMENTS; `internal_endpoints`: endpoint ids, case ignored; `internal_networks`: as 192.0.2.0/24 or 2001:db8::/32;
     `promoted_attributes`: attributes that get a column attribute_<name>; `geo_database`: where addresses are looked up, None for nowhere;
-    `client_address`: what column client_ip keeps.
+    `client_address`: what column client_ip keeps; `clock_skew_secs_min`: a clock that is wrong by no more is left as it is.
 
     Raises UsageError for an unknown enrichment, a network that is none, or two promoted attributes with one column.
     """
@@ -41,6 +42,7 @@ class EnrichRules:
     internal_networks: tuple[str, ...] = ()
     geo_database: GeoDatabase | None = None
     client_address: Kept = "truncated"
+    clock_skew_secs_min: float = 60
 
     def __post_init__(self) -> None:
         known = [enrichment.name for enrichment in ENRICHMENTS]
@@ -88,6 +90,8 @@ class Enricher:
             columns |= rules.geo_database.look_up(addresses)
         # Last of what has to do with addresses: all others have used the whole one.
         columns["client_ip"] = keep_addresses(addresses, rules.client_address)
+        if "clock-skew" in rules.enabled:
+            columns |= correct_clocks(columns, rules.clock_skew_secs_min)
 
         schema = rules.table.arrow
         missing = {field.name: pa.nulls(len(parsed), field.type) for field in schema if field.name not in columns}

@@ -52,6 +52,7 @@ def build_event_rules(settings: Settings) -> EventRules:
             internal_networks=settings.internal_networks,
             geo_database=GeoDatabase(settings.geo_database) if settings.geo_database and "geo" in settings.enrichments else None,
             client_address=settings.client_address,
+            clock_skew_secs_min=settings.clock_skew_secs_min,
         ),
         is_dedup_on=settings.dedup_enabled,
         late_secs=settings.late_hours * 3600,

@@ -1,9 +1,12 @@
 """The enrichments in the order in which they are applied: what each reads and fills, and one example of before and after."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from agents.enrichment.clock_skew import AS_SENT, CORRECTED
 
 FOLDER = Path(__file__).parent
 
@@ -149,6 +152,29 @@ ENRICHMENTS = (
         fills=("geo_country", "geo_region", "geo_city"),
         before={"client_ip": "81.2.69.142"},
         after={"geo_country": "GB", "geo_region": "ENG", "geo_city": "London"},
+    ),
+    Enrichment(
+        name="clock-skew",
+        summary=(
+            "Shifts event_timestamp and the session's start and stop by received_at - sent_at where that is more than setting "
+            "CLOCK_SKEW_SECS_MIN either way: the sender's clock was wrong by as much. event_timestamp_as_sent keeps the client's own time, of "
+            "which an event's identity is made. Imports (source import:...) are left alone, and what would leave the years 1900 to 9999."
+        ),
+        is_columnar=True,
+        is_per_sender=False,
+        reads=(*CORRECTED, "sent_at", "received_at", "source"),
+        fills=(*CORRECTED, AS_SENT),
+        before={
+            "event_timestamp": dt.datetime(2026, 11, 23, 10, 0, 0, tzinfo=dt.UTC),
+            "session_start_timestamp": dt.datetime(2026, 11, 23, 9, 59, 0, tzinfo=dt.UTC),
+            "sent_at": dt.datetime(2026, 11, 23, 10, 0, 5, tzinfo=dt.UTC),
+            "received_at": dt.datetime(2026, 11, 23, 12, 0, 5, tzinfo=dt.UTC),
+        },
+        after={
+            "event_timestamp": dt.datetime(2026, 11, 23, 12, 0, 0, tzinfo=dt.UTC),
+            "session_start_timestamp": dt.datetime(2026, 11, 23, 11, 59, 0, tzinfo=dt.UTC),
+            "event_timestamp_as_sent": dt.datetime(2026, 11, 23, 10, 0, 0, tzinfo=dt.UTC),
+        },
     ),
     Enrichment(
         name="traffic",
