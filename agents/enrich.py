@@ -8,8 +8,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from agents.enrichment.addresses import Kept, keep_addresses
+from agents.enrichment.clock_skew import correct_clocks
 from agents.enrichment.columns import as_array, find_distinct, find_plain, pick_attributes, without_doubles
 from agents.enrichment.enrichments import CAMPAIGN_ATTRIBUTES, ENRICHMENTS, Enrichment
+from agents.enrichment.geo import GeoDatabase
 from agents.enrichment.internal_traffic import label_internal, parse_network
 from agents.enrichment.user_agent import look_up_user_agents
 from agents.prepared_select import PreparedSelect
@@ -27,7 +30,8 @@ class EnrichRules:
     """What `enrich_batch` does.
 
     `enabled`: names of ENRICHMENTS; `internal_endpoints`: endpoint ids, case ignored; `internal_networks`: as 192.0.2.0/24 or 2001:db8::/32;
-    `promoted_attributes`: attributes that get a column attribute_<name>.
+    `promoted_attributes`: attributes that get a column attribute_<name>; `geo_database`: where addresses are looked up, None for nowhere;
+    `client_address`: what column client_ip keeps; `clock_skew_secs_min`: a clock that is wrong by no more is left as it is.
 
     Raises UsageError for an unknown enrichment, a network that is none, or two promoted attributes with one column.
     """
@@ -36,6 +40,9 @@ class EnrichRules:
     promoted_attributes: tuple[str, ...] = ()
     internal_endpoints: tuple[str, ...] = ()
     internal_networks: tuple[str, ...] = ()
+    geo_database: GeoDatabase | None = None
+    client_address: Kept = "truncated"
+    clock_skew_secs_min: float = 60
 
     def __post_init__(self) -> None:
         known = [enrichment.name for enrichment in ENRICHMENTS]
@@ -57,7 +64,7 @@ class Enricher:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, rules: EnrichRules) -> None:
         self._rules = rules
-        enabled = [enrichment for enrichment in ENRICHMENTS if enrichment.name in rules.enabled]
+        enabled = [enrichment for enrichment in ENRICHMENTS if enrichment.name in rules.enabled and not enrichment.is_columnar]
         self._of_senders = _Statement(con, tuple(enrichment for enrichment in enabled if enrichment.is_per_sender))
         self._of_events = _Statement(con, tuple(enrichment for enrichment in enabled if not enrichment.is_per_sender))
 
@@ -65,7 +72,7 @@ class Enricher:
         """Rows of events for parsed records.
 
         `parsed` has the columns of PARSED; the result those of `rules.table.arrow`, one row for each, in the same order. A column that no
-        enabled enrichment fills is as sent, or null where a record has nothing of the kind. The maps, and all other columns that
+        enabled enrichment fills is as sent, or null where a record has nothing of the kind; of client_ip is kept what the rules say. The maps, and all other columns that
         stay as they are, never pass through DuckDB.
         """
         rules = self._rules
@@ -75,11 +82,16 @@ class Enricher:
         attributes = pick_attributes(columns["attributes"], sorted({*CAMPAIGN_ATTRIBUTES, *rules.promoted_attributes}))
         columns |= {promoted_column(name): attributes[name] for name in rules.promoted_attributes}
         lookups = {f"attribute_{name}": attributes[name] for name in CAMPAIGN_ATTRIBUTES}
-        lookups["internal_rule"] = label_internal(
-            columns["endpoint_id"], columns["client_ip"], rules.internal_endpoints, rules.internal_networks
-        )
+        addresses = columns["client_ip"].dictionary_encode()
+        lookups["internal_rule"] = label_internal(columns["endpoint_id"], addresses, rules.internal_endpoints, rules.internal_networks)
         columns |= self._enrich_senders(columns)
         columns |= self._enrich_events(columns | lookups)
+        if "geo" in rules.enabled and rules.geo_database is not None:
+            columns |= rules.geo_database.look_up(addresses)
+        # Last of what has to do with addresses: all others have used the whole one.
+        columns["client_ip"] = keep_addresses(addresses, rules.client_address)
+        if "clock-skew" in rules.enabled:
+            columns |= correct_clocks(columns, rules.clock_skew_secs_min)
 
         schema = rules.table.arrow
         missing = {field.name: pa.nulls(len(parsed), field.type) for field in schema if field.name not in columns}

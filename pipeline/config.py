@@ -144,7 +144,20 @@ class Settings(BaseSettings):
     late_hours: float = _setting(24, "lateness from which a landed event counts as late", "24", ge=0)
     future_secs: float = _setting(300, "how far ahead of its append time an event must be to count as from the future", "300", ge=0)
     enrichments: Names = _setting(
-        ("device", "user-agent", "locale", "endpoint", "campaign", "traffic"), "enrichments that are on, commas between", "device,locale"
+        ("device", "user-agent", "locale", "endpoint", "campaign", "geo", "clock-skew", "traffic"),
+        "enrichments that are on, commas between",
+        "device,locale",
+    )
+    geo_database: Path | None = _setting(
+        None,
+        "MaxMind database (.mmdb, City or Country) by which addresses become places; none: places stay null. Replace it by moving another file into its place",
+        "/var/lib/GeoIP/GeoLite2-City.mmdb",
+    )
+    client_address: Literal["truncated", "full", "none"] = _setting(
+        "truncated", "what events keep of the client's address: IPv4 to /24 and IPv6 to /48, all of it, or nothing", "none"
+    )
+    clock_skew_secs_min: float = _setting(
+        60, "how far the sender's clock must be off by what the collector's says before its events' times are corrected", "60", ge=0
     )
     internal_endpoints: Names = _setting((), "endpoint ids whose traffic is labelled internal, commas between", "qa-phone-1,qa-phone-2")
     internal_networks: Names = _setting((), "client networks whose traffic is labelled internal, commas between", "192.0.2.0/24")

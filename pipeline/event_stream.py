@@ -8,6 +8,7 @@ from agents.dedup.window import MemoryBudget
 from agents.dedup.windows import Windows
 from agents.deduplicate import DedupRules
 from agents.enrich import EnrichRules
+from agents.enrichment.geo import GeoDatabase
 from agents.event_steps import EventRules, EventSteps
 from agents.redact import RedactRules
 from agents.validate import ValidateRules
@@ -32,7 +33,7 @@ def build_event_steps(settings: Settings, table: LakeTable) -> EventSteps:
 def build_event_rules(settings: Settings) -> EventRules:
     """Settings made into the rules of the steps.
 
-    Raises SettingError when values shall be hashed and there is no key to hash them with.
+    Raises SettingError when values shall be hashed and there is no key to hash them with, or when there is no such database of places.
     """
     redact = build_redact_rules(settings)
     return EventRules(
@@ -44,6 +45,9 @@ def build_event_rules(settings: Settings) -> EventRules:
             promoted_attributes=settings.promoted_attributes,
             internal_endpoints=settings.internal_endpoints,
             internal_networks=settings.internal_networks,
+            geo_database=GeoDatabase(settings.geo_database) if settings.geo_database and "geo" in settings.enrichments else None,
+            client_address=settings.client_address,
+            clock_skew_secs_min=settings.clock_skew_secs_min,
         ),
         is_dedup_on=settings.dedup_enabled,
         late_secs=settings.late_hours * 3600,

@@ -9,7 +9,15 @@ import pyarrow.parquet as pq
 _DISTINCT = frozenset(
     {"event_id", "message_id", "facets", "extra", "value", "key", "error", "origin", "_payload_hash", "_offset"}
     | {"id", "rest"}
-    | {"event_timestamp", "arrival_timestamp", "sent_at", "received_at", "session_start_timestamp", "session_stop_timestamp"}
+    | {
+        "event_timestamp",
+        "event_timestamp_as_sent",
+        "arrival_timestamp",
+        "sent_at",
+        "received_at",
+        "session_start_timestamp",
+        "session_stop_timestamp",
+    }
 )
 _ENCODINGS = {name: "DELTA_BINARY_PACKED" for name in ("_offset", "event_timestamp", "arrival_timestamp", "sent_at", "received_at")}
 # All of one length: without the four bytes of length before each, 19 bytes for a random UUID in place of 20.

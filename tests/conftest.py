@@ -20,6 +20,8 @@ from pipeline.stack.programs import environment
 from pipeline.stack.readiness import ensure_bucket
 from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
+from tests.dedup_reads import reads  # noqa: F401  (a fixture of several files, as the next one)
+from tests.geo_database import geo_files  # noqa: F401
 
 RunHeadwater = Callable[..., subprocess.CompletedProcess[str]]
 

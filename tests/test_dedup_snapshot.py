@@ -13,7 +13,7 @@ import pytest
 
 import agents.dedup.key_run
 import agents.dedup.snapshot
-import agents.dedup.windows
+from agents.dedup.event_keys import HASH_VERSION
 from agents.dedup.window import KeyWindow, MemoryBudget
 from agents.dedup.windows import Windows
 from agents.land import Position, Range
@@ -58,27 +58,6 @@ def require_same(settings: Settings, folder: Path, partition_count: int = 2, old
     assert found == wanted
     assert sum(map(len, found.values())) > 0
     return found
-
-
-@pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Rows that windows take from the events and keys that they take from the snapshot."""
-    counts = {"events": 0, "keys": 0}
-    scan, read = Windows._scan, agents.dedup.snapshot.read_snapshot
-
-    def counted_scan(self: Windows, is_wanted: Any) -> Any:
-        for rows in scan(self, is_wanted):
-            counts["events"] += rows.num_rows
-            yield rows
-
-    def counted_read(*arguments: Any) -> Any:
-        for keys in read(*arguments):
-            counts["keys"] += len(keys.ids)
-            yield keys
-
-    monkeypatch.setattr(Windows, "_scan", counted_scan)
-    monkeypatch.setattr(agents.dedup.windows, "read_snapshot", counted_read)
-    return counts
 
 
 def test_a_cold_window_takes_from_the_events_only_what_landed_since(settings: Settings, tmp_path: Path, reads: dict[str, int]) -> None:
@@ -179,7 +158,7 @@ def test_keys_of_another_hash_are_not_used_and_made_anew(
     lander = Lander(settings)
     lander.land(50, partitions=2)
     run(build(settings, clock=clock_of(NOON)))
-    monkeypatch.setattr(agents.dedup.snapshot, "HASH_VERSION", 2)
+    monkeypatch.setattr(agents.dedup.snapshot, "HASH_VERSION", HASH_VERSION + 1)
     require_same(settings, tmp_path)
     assert reads == {"events": 100, "keys": 0}
     run(build(settings, clock=clock_of(NOON)))

@@ -221,6 +221,12 @@ def test_a_library_that_is_missing_is_a_line_and_not_the_end(sound: Settings) ->
             State.BROKEN,
             "set HEADWATER_KAFKA_SECURITY_PROTOCOL, for example SASL_SSL",
         ),
+        (
+            {"geo_database": Path("/nowhere/places.mmdb")},
+            "settings together",
+            State.BROKEN,
+            "set HEADWATER_GEO_DATABASE so, or unset it",
+        ),
         ({"redact_removed": ("event_type",)}, "settings together", State.BROKEN, "leave it out"),
         ({"kafka_security_protocol": "SASL_SSL"}, "settings together", State.BROKEN, "set HEADWATER_KAFKA_SECURITY_USERNAME"),
     ],

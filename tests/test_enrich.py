@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from agents.enrich import SENDER, EnrichRules, enrich_batch
 from agents.enrichment.columns import find_distinct
 from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
+from agents.enrichment.geo import GeoDatabase
 from schemas.errors import UsageError
 from schemas.records import PARSED
 from schemas.tables import load_table
+from tests.geo_database import CITY
 from tests.parsed_rows import parsed_table
 
 SAFARI = ENRICHMENTS[0].before["user_agent"]
@@ -33,14 +36,15 @@ def only(name: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("enrichment", ENRICHMENTS, ids=lambda enrichment: enrichment.name)
-def test_documented_after_is_what_comes_out(enrichment: Enrichment) -> None:
-    (row,) = enrich(enrichment.before, enabled=only(enrichment.name))
+def test_documented_after_is_what_comes_out(enrichment: Enrichment, geo_files: Path) -> None:
+    (row,) = enrich(enrichment.before, enabled=only(enrichment.name), geo_database=GeoDatabase(geo_files / CITY))
     assert {name: row[name] for name in enrichment.fills if row[name] is not None} == dict(enrichment.after)
 
 
 @pytest.mark.parametrize("enrichment", ENRICHMENTS, ids=lambda enrichment: enrichment.name)
-def test_enrichment_that_is_off_fills_nothing_while_all_others_are_on(enrichment: Enrichment) -> None:
-    (row,) = enrich(enrichment.before, enabled=frozenset(every.name for every in ENRICHMENTS) - {enrichment.name})
+def test_enrichment_that_is_off_fills_nothing_while_all_others_are_on(enrichment: Enrichment, geo_files: Path) -> None:
+    others = frozenset(every.name for every in ENRICHMENTS) - {enrichment.name}
+    (row,) = enrich(enrichment.before, enabled=others, geo_database=GeoDatabase(geo_files / CITY))
     (as_sent,) = enrich(enrichment.before, enabled=frozenset())
     assert {name: row[name] for name in enrichment.fills} == {name: as_sent[name] for name in enrichment.fills}
     assert {name: row[name] for name in enrichment.after} != enrichment.after
@@ -290,7 +294,7 @@ def test_version_of_an_internal_rule_changes_with_what_it_lists_and_not_with_its
 @pytest.mark.parametrize(
     ("rules", "named"),
     [
-        ({"enabled": frozenset({"geo"})}, "geo"),
+        ({"enabled": frozenset({"weather"})}, "weather"),
         ({"internal_networks": ("192.0.2.0/33",)}, "192.0.2.0/33"),
         ({"promoted_attributes": ("Plan", "plan")}, "attribute_plan"),
         ({"promoted_attributes": ("plan", "plan")}, "attribute_plan"),
@@ -325,7 +329,7 @@ _text = st.none() | st.text(max_size=12)
     )
 )
 def test_any_text_keeps_its_row_and_what_no_enrichment_fills(rows: list[dict[str, Any]]) -> None:
-    found = enrich(*rows, internal_networks=("10.0.0.0/8",), internal_endpoints=("x",))
+    found = enrich(*rows, internal_networks=("10.0.0.0/8",), internal_endpoints=("x",), client_address="full")
     for sent, row in zip(rows, found, strict=True):
         for name in ("event_type", "endpoint", "facets", "endpoint_id", "user_agent", "client_ip", "attributes"):
             assert row[name] == sent[name]

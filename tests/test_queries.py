@@ -245,6 +245,11 @@ class TestChecks:
         again = event(event_id="same", endpoint_id=None, _appended_at=at(7 * 24 * 60, millis=millis))
         assert failed_checks([first, again]) == failed
 
+    def test_a_resend_of_a_corrected_event_is_found_by_the_time_that_was_sent(self) -> None:
+        corrected = event(event_id="same", event_timestamp=at(120), event_timestamp_as_sent=at(0))
+        assert failed_checks([corrected, event(event_id="same", event_timestamp=at(0))]) == {"no_event_landed_twice": 1}
+        assert failed_checks([corrected, event(event_id="same", event_timestamp=at(120))]) == {}, "the client's clocks differ"
+
     def test_with_dedup_off_resends_are_meant_to_land(self) -> None:
         assert failed_checks([event(event_id="same"), event(event_id="same")], settings=load_settings(dedup_enabled=False)) == {}
 

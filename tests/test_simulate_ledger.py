@@ -57,6 +57,13 @@ def test_order_of_arrival_does_not_matter_for_sessions() -> None:
     assert report(event(NOON + 50 * MINUTE), event(NOON), event(NOON + 25 * MINUTE))["sessions"] == 1
 
 
+@pytest.mark.parametrize("behind_ms", [-400 * DAY, -MINUTE - 1, -MINUTE, MINUTE, MINUTE + 1, DAY])
+def test_a_clock_that_is_more_than_a_minute_off_counts_as_corrected(behind_ms: int) -> None:
+    corrected = behind_ms if abs(behind_ms) > MINUTE else 0
+    found = report(event(NOON)._replace(behind_ms=behind_ms))
+    assert found["dates"].keys() == report(event(NOON + corrected))["dates"].keys()
+
+
 def test_a_clients_session_is_one_however_long_the_silence() -> None:
     found = report(event(NOON, session="a"), event(NOON + 300 * MINUTE, session="a"), event(NOON + 1, session="b"))
     assert (found["sessions"], found["sessions_by_gap"]) == (2, 0)

@@ -28,7 +28,8 @@ from sinks.dataset import read_tables
 from sinks.lake import LakeTable
 
 NAME = "dedup_keys"
-KEY_COLUMNS = ["app_id", "endpoint_id", "event_id", "event_type", "event_timestamp", "_appended_at", "_topic_id", "_partition"]
+_KEY = ("app_id", "endpoint_id", "event_id", "event_type", "event_timestamp", "event_timestamp_as_sent")
+_KEY_COLUMNS = (*_KEY, "_appended_at", "_topic_id", "_partition")
 _COLUMNS = ["id", "rest", "key_hash", "place", "_appended_at"]
 _TIME = pa.timestamp("us", tz="UTC")
 _EPOCH = date(1970, 1, 1)
@@ -99,8 +100,13 @@ def is_of(position: Position) -> ds.Expression:
     return (ds.field("_topic_id") == position.topic_id) & (ds.field("_partition") == position.partition)
 
 
+def key_columns(events: ds.Dataset) -> list[str]:
+    """What keys are made of, and where: event_timestamp_as_sent is not there before the first worker of a release that has it."""
+    return [name for name in _KEY_COLUMNS if name in events.schema.names]
+
+
 def build_snapshot_rows(con: duckdb.DuckDBPyConnection, events: pa.Table) -> pa.Table:
-    """Rows of `events` (KEY_COLUMNS) as rows of `dedup_keys`, without the folder."""
+    """Rows of `events` (`key_columns`) as rows of `dedup_keys`, without the folder."""
     keys = hash_events(con, events)
     columns = {
         "id": (keys.ids ^ _SIGN).view(np.int64),

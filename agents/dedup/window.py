@@ -273,7 +273,7 @@ class Gathered:
 def fill_window(con: duckdb.DuckDBPyConnection, window: KeyWindow, tables: Iterable[pa.Table | pa.RecordBatch]) -> None:
     """Learn keys from rows of the lake, in any order and number, known ones among them.
 
-    Columns: app_id, endpoint_id, event_id, event_type, event_timestamp, _appended_at; others are ignored. The offset that the
+    Columns: those of `hash_events` and _appended_at; others are ignored. The offset that the
     rows cover is for the caller to set. The clock stays: rows may have landed in another partition, days ahead of this one.
     """
     waiting: list[tuple[U64, U64, I64]] = []

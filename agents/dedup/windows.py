@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 from deltalake.exceptions import DeltaError
 
 from agents.dedup.partitioner import partitions_of
-from agents.dedup.snapshot import KEY_COLUMNS, SnapshotKeys, count_keys, place_hash, read_coverage, read_landed_offsets, read_snapshot
+from agents.dedup.snapshot import SnapshotKeys, count_keys, key_columns, place_hash, read_coverage, read_landed_offsets, read_snapshot
 from agents.dedup.window import Gathered, KeyWindow, MemoryBudget, NewKeys, fill_window
 from agents.land import Position, Range
 from schemas.errors import HeadwaterError
@@ -187,7 +187,8 @@ class Windows:
         window.offset_covered = one.start
 
     def _scan(self, is_wanted: ds.Expression) -> Iterator[pa.Table]:
-        return read_tables(self._table.dataset(), KEY_COLUMNS, is_wanted)
+        rows = self._table.dataset()
+        return read_tables(rows, key_columns(rows), is_wanted)
 
 
 def _is_within(since: datetime) -> ds.Expression:

@@ -1,9 +1,12 @@
 """The enrichments in the order in which they are applied: what each reads and fills, and one example of before and after."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from agents.enrichment.clock_skew import AS_SENT, CORRECTED
 
 FOLDER = Path(__file__).parent
 
@@ -22,7 +25,8 @@ CAMPAIGN_ATTRIBUTES = (
 
 @dataclass(frozen=True, eq=False)
 class Enrichment:
-    """One enrichment: `<name>.sql`, a bare select over `input`, which returns every column of `input`.
+    """One enrichment: `<name>.sql`, a bare select over `input`, which returns every column of `input`; or, `is_columnar`, `<name>.py`,
+    a function over whole columns.
 
     `reads` are columns of PARSED, of the lookups (agent_*, internal_rule), or attribute_<name> for an attribute of the event;
     `fills` are columns of the table events. `is_per_sender`: it sees one row for each distinct sender of the batch, a sender
@@ -38,10 +42,16 @@ class Enrichment:
     fills: tuple[str, ...]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    is_columnar: bool = False
+
+    @property
+    def file_name(self) -> str:
+        return self.name.replace("-", "_") + (".py" if self.is_columnar else ".sql")
 
     @property
     def sql(self) -> str:
-        return (FOLDER / f"{self.name.replace('-', '_')}.sql").read_text()
+        assert not self.is_columnar, f"enrichment {self.name} is no select"
+        return (FOLDER / self.file_name).read_text()
 
 
 ENRICHMENTS = (
@@ -128,6 +138,43 @@ ENRICHMENTS = (
             "facets": '{"email_channel":{"mail_event":{"mail":{"message_id":"m1"},"open":{"ip_address":"192.0.2.1"}}}}',
         },
         after={"campaign_id": "c1", "campaign_activity_id": "run7", "treatment_id": "0", "message_id": "m1", "channel": "EMAIL"},
+    ),
+    Enrichment(
+        name="geo",
+        summary=(
+            "Country, first subdivision and city of the client's address, the whole one, by the MaxMind database (City or Country) that "
+            "setting GEO_DATABASE names; null without one, and for what is no address, private, or not in it. A database that is moved into "
+            "the file's place is in use seconds later."
+        ),
+        is_columnar=True,
+        is_per_sender=False,
+        reads=("client_ip",),
+        fills=("geo_country", "geo_region", "geo_city"),
+        before={"client_ip": "81.2.69.142"},
+        after={"geo_country": "GB", "geo_region": "ENG", "geo_city": "London"},
+    ),
+    Enrichment(
+        name="clock-skew",
+        summary=(
+            "Shifts event_timestamp and the session's start and stop by received_at - sent_at where that is more than setting "
+            "CLOCK_SKEW_SECS_MIN either way: the sender's clock was wrong by as much. event_timestamp_as_sent keeps the client's own time, of "
+            "which an event's identity is made. Imports (source import:...) are left alone, and what would leave the years 1900 to 9999."
+        ),
+        is_columnar=True,
+        is_per_sender=False,
+        reads=(*CORRECTED, "sent_at", "received_at", "source"),
+        fills=(*CORRECTED, AS_SENT),
+        before={
+            "event_timestamp": dt.datetime(2026, 11, 23, 10, 0, 0, tzinfo=dt.UTC),
+            "session_start_timestamp": dt.datetime(2026, 11, 23, 9, 59, 0, tzinfo=dt.UTC),
+            "sent_at": dt.datetime(2026, 11, 23, 10, 0, 5, tzinfo=dt.UTC),
+            "received_at": dt.datetime(2026, 11, 23, 12, 0, 5, tzinfo=dt.UTC),
+        },
+        after={
+            "event_timestamp": dt.datetime(2026, 11, 23, 12, 0, 0, tzinfo=dt.UTC),
+            "session_start_timestamp": dt.datetime(2026, 11, 23, 11, 59, 0, tzinfo=dt.UTC),
+            "event_timestamp_as_sent": dt.datetime(2026, 11, 23, 10, 0, 0, tzinfo=dt.UTC),
+        },
     ),
     Enrichment(
         name="traffic",

@@ -8,12 +8,10 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agents.enrichment.addresses import LENGTH_MAX, REMEMBERED_MAX, parse_address
 from schemas.errors import UsageError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-# The longest address is shorter; what is longer is none, and is not remembered.
-_ADDRESS_LENGTH_MAX = 64
 
 
 def label_internal(endpoint_ids: pa.Array, addresses: pa.Array, endpoints: Sequence[str], networks: Sequence[str]) -> pa.Array:
@@ -25,7 +23,7 @@ def label_internal(endpoint_ids: pa.Array, addresses: pa.Array, endpoints: Seque
     if networks:
         parsed = tuple(parse_network(text) for text in networks)
         distinct = addresses.dictionary_encode()
-        is_inside = [len(text) <= _ADDRESS_LENGTH_MAX and _is_inside(text, parsed) for text in distinct.dictionary.to_pylist()]
+        is_inside = [len(text) <= LENGTH_MAX and _is_inside(text, parsed) for text in distinct.dictionary.to_pylist()]
         is_internal = pa.array(is_inside, pa.bool_()).take(distinct.indices).fill_null(False)
         label = pc.if_else(is_internal, _versioned("internal-network", map(str, parsed)), label)
     if endpoints:
@@ -43,15 +41,10 @@ def parse_network(text: str) -> Network:
         raise UsageError(f"Internal network '{text}' is no network ({error}); expected for example 192.0.2.0/24.") from None
 
 
-@functools.lru_cache(maxsize=32768)
+@functools.lru_cache(maxsize=REMEMBERED_MAX)
 def _is_inside(text: str, networks: tuple[Network, ...]) -> bool:
-    try:
-        address = ipaddress.ip_address(text.strip())
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return any(address in network for network in networks)
+    address = parse_address(text)
+    return address is not None and any(address in network for network in networks)
 
 
 def _versioned(rule: str, listed: Iterable[str]) -> str:

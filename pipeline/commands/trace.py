@@ -90,7 +90,7 @@ def _event_figures(row: dict[str, Any]) -> dict[str, Any]:
     figures = {
         "record": place_of(row),
         "app, endpoint, type": _join(row["app_id"], row["endpoint_id"], row["event_type"]),
-        "endpoint's clock": _moment(row["event_timestamp"]),
+        "endpoint's clock": _clock(row),
         "arrival": _moment(row["arrival_timestamp"]),
         "appended": _moment(row["_appended_at"]),
         "table, version": f"events, {_version(row)}",
@@ -98,6 +98,11 @@ def _event_figures(row: dict[str, Any]) -> dict[str, Any]:
         "shown by": ", ".join(row["views"]),
     }
     return _shown(figures | {f"not by {view}": why for view, why in row["not_in_views"].items()})
+
+
+def _clock(row: dict[str, Any]) -> str | None:
+    corrected, sent = _moment(row["event_timestamp"]), _moment(row["event_timestamp_as_sent"])
+    return f"{corrected}, corrected; sent as {sent}" if sent else corrected
 
 
 def _dead_letter_figures(row: dict[str, Any]) -> dict[str, Any]:

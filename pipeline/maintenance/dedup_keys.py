@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from agents.dedup.snapshot import (
-    KEY_COLUMNS,
     NAME,
     Coverage,
     build_snapshot_rows,
     is_of,
+    key_columns,
     parse_positions,
     read_coverage,
     read_landed_offsets,
@@ -82,7 +82,8 @@ def _new_rows(events: LakeTable, before: Coverage, after: Coverage) -> Iterator[
         if offset > _covered(before.offsets, position):
             is_new |= is_of(position) & (ds.field("_offset") >= _covered(before.offsets, position)) & (ds.field("_offset") < offset)
     is_wanted = is_new & (ds.field("arrival_date") >= pa.scalar(after.complete_from))
-    return read_tables(events.dataset(), [*KEY_COLUMNS, "arrival_date"], is_wanted)
+    rows = events.dataset()
+    return read_tables(rows, [*key_columns(rows), "arrival_date"], is_wanted)
 
 
 def _covered(offsets: Mapping[Position, int], position: Position) -> int:

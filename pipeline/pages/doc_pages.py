@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import typer
@@ -114,12 +115,15 @@ def render_reasons() -> str:
 
 def _render_enrichment(enrichment: Enrichment) -> str:
     fills = ", ".join(f"`{name}`" for name in enrichment.fills)
-    before = "\n".join(f"{name}: {json.dumps(value)}" for name, value in enrichment.before.items())
-    after = "\n".join(f"{name}: {json.dumps(value)}" for name, value in enrichment.after.items())
-    sql = f"enrichment/{enrichment.name.replace('-', '_')}.sql"
+    before, after = _render_values(enrichment.before), _render_values(enrichment.after)
+    file = f"enrichment/{enrichment.file_name}"
     return (
-        f"### {enrichment.name}\n\n{enrichment.summary}\nFills {fills}; [{sql}]({sql}).\n\n```\nbefore\n{before}\n\nafter\n{after}\n```\n"
+        f"### {enrichment.name}\n\n{enrichment.summary}\nFills {fills}; [{file}]({file}).\n\n```\nbefore\n{before}\n\nafter\n{after}\n```\n"
     )
+
+
+def _render_values(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"{name}: {json.dumps(value, default=str)}" for name, value in values.items())
 
 
 def _default(field: FieldInfo) -> str:

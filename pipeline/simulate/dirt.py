@@ -1,6 +1,7 @@
 """What goes wrong on the way: a share of the messages is sent again, late, with a wrong clock, drifted or malformed."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 
 from pipeline.simulate.malformed import spoil_value
@@ -8,6 +9,7 @@ from pipeline.simulate.plan import DAY, HOUR, MINUTE, raised, spread
 from pipeline.simulate.records import DUPLICATE, Message
 
 LATE_DAYS_MAX = 6
+_SENT_AT = re.compile(rb'"sent_at":(\d+)')
 
 
 class Dirt:
@@ -94,8 +96,8 @@ class Dirt:
 
 
 def _arrive(message: Message, at_ms: int) -> Message:
-    """The message as it is when it arrives at `at_ms`."""
-    value = message.value
+    """The message as it is when it arrives at `at_ms`, sent as much later."""
+    value = _SENT_AT.sub(lambda sent: b'"sent_at":%d' % (int(sent[1]) + at_ms - message.arrival_ms), message.value, 1)
     for name in (b"arrival_timestamp", b"received_at"):
         value = value.replace(b'"%s":%d' % (name, message.arrival_ms), b'"%s":%d' % (name, at_ms), 1)
     return message._replace(sent_ms=at_ms, arrival_ms=at_ms, value=value)

@@ -11,6 +11,8 @@ from pipeline.simulate.plan import DAY, MINUTE, Plan
 from pipeline.simulate.records import DUPLICATE, LANDED, Message
 
 SESSION_GAP = 30 * MINUTE
+# A clock that is off by more is corrected: the default of setting CLOCK_SKEW_SECS_MIN.
+CLOCK_MS_MIN = MINUTE
 PASSIVE = ("_email.", "_sms.", "_campaign.", "_journey.")
 
 
@@ -45,7 +47,9 @@ class Ledger:
             self._add_landed(message)
 
     def _add_landed(self, message: Message) -> None:
-        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot = message
+        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot, behind_ms = message
+        if abs(behind_ms) > CLOCK_MS_MIN:
+            event_ms += behind_ms
         day = event_ms // DAY
         self._events[day] += 1
         self._endpoints.add(endpoint_id)
@@ -141,7 +145,7 @@ LEDGER_KEYS = {
     "revenue": "sum of price times quantity, USD",
     "delayed_events": "events other than e-mail's that arrived more than 24 hours after they happened",
     "bot_events": "events of crawlers",
-    "dates": "for each UTC day of event_timestamp: events, active_endpoints, named_users, sessions (that started), purchases, revenue",
+    "dates": "for each UTC day of event_timestamp (of wrong clocks corrected): events, active_endpoints, named_users, sessions (that started), purchases, revenue",
 }
 
 

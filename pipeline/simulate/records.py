@@ -11,7 +11,7 @@ class Message(NamedTuple):
 
     `sent_ms` orders the messages; `outcome` is LANDED, DUPLICATE or the reason of a dead letter. The rest says what the record
     holds, for the ledger: `user_id` only where the record itself names it, `event_ms` and `arrival_ms` as in the record,
-    `purchase` as (cents, quantity).
+    `purchase` as (cents, quantity), `behind_ms` received_at less sent_at where the record has both: how far behind the sender's clock is.
     """
 
     sent_ms: int
@@ -26,3 +26,4 @@ class Message(NamedTuple):
     session_id: str | None = None
     purchase: tuple[int, int] | None = None
     is_bot: bool = False
+    behind_ms: int = 0

@@ -134,11 +134,12 @@ def _device_record(rng: random.Random, app: str, event_type: str, device: Device
     event_ms, arrival_ms = now + device.skew_ms, now + device.delay_ms
     value = (
         f'{{"event_id":"{event_id}","event_type":"{event_type}","event_timestamp":{event_ms},"arrival_timestamp":{arrival_ms},'
-        f'{device.head(app, now)}"session":{{}},"attributes":{compact(ids)}{device.tail(app, now, False)}{event_ms + 10},'
+        f'{device.head(app, now)}"session":{{}},"attributes":{compact(ids)}{device.tail(app, now, False)}{arrival_ms - 20 + device.skew_ms},'
         f'"received_at":{arrival_ms},"source":"simulate"}}}}'
     )
     endpoint = device.endpoint
-    return Message(arrival_ms, endpoint.key, value.encode(), LANDED, event_type, endpoint.endpoint_id, event_ms, arrival_ms)
+    message = Message(arrival_ms, endpoint.key, value.encode(), LANDED, event_type, endpoint.endpoint_id, event_ms, arrival_ms)
+    return message._replace(behind_ms=20 - device.skew_ms)
 
 
 def message_record(

@@ -66,6 +66,7 @@ class Session:
                 endpoint.user_id if names_user else None,
                 self._session_id,
                 purchase,
+                behind_ms=20 - device.skew_ms,
             )
         )
         if pause_ms:
@@ -169,5 +170,5 @@ def crawl_shop(rng: random.Random, app: str, start_ms: int) -> list[Message]:
             f'"headwater":{{"client_ip":"{ip_address(number)}","user_agent":"{agent}","sent_at":{now + 10},"received_at":{now + 30},'
             f'"source":"simulate"}}}}'
         )
-        messages.append(Message(now + 30, key, value.encode(), LANDED, "page.view", endpoint_id, now, now + 30, is_bot=True))
+        messages.append(Message(now + 30, key, value.encode(), LANDED, "page.view", endpoint_id, now, now + 30, is_bot=True, behind_ms=20))
     return messages

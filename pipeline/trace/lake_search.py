@@ -18,7 +18,8 @@ from sinks.reread import read_again
 _FILE = "__filename"
 _POSITION = ("_topic_id", "_partition", "_offset", "_appended_at")
 _EVENT = ("event_id", "event_type", "event_timestamp", "app_id", "endpoint_id")
-EVENT_COLUMNS = (*_EVENT, "arrival_timestamp", *_POSITION)
+_AS_SENT = "event_timestamp_as_sent"
+EVENT_COLUMNS = (*_EVENT, _AS_SENT, "arrival_timestamp", *_POSITION)
 DEAD_COLUMNS = (*_EVENT, "reason", "error", "origin", "topic", "value_bytes", *_POSITION)
 
 Row = dict[str, Any]
@@ -44,7 +45,7 @@ def find_first_copy(duplicate: Row, events: Iterable[Row]) -> Row | None:
     """The event that a duplicate repeats: the last of the same five that was appended before it, in its own partition if there is one."""
     if duplicate["reason"] != Reason.DUPLICATE:
         return None
-    before = [row for row in events if all(row[name] == duplicate[name] for name in _EVENT) and _is_before(row, duplicate)]
+    before = [row for row in events if _is_same(row, duplicate) and _is_before(row, duplicate)]
     own = [row for row in before if (row["_topic_id"], row["_partition"]) == (duplicate["_topic_id"], duplicate["_partition"])]
     found = own or before
     return found[-1] if found else None
@@ -56,6 +57,12 @@ def find_replays(replays: DeadLetterReplays, dead_letters: Iterable[Row]) -> dic
     rows = replays.origins().to_pylist() if wanted else []
     origins = {(row["origin_topic_id"], row["origin_partition"], row["origin_offset"]): row for row in rows}
     return {position: origins[position] for position in wanted & origins.keys()}
+
+
+def _is_same(row: Row, duplicate: Row) -> bool:
+    """A dead letter has the client's own time, an event may have another one beside it."""
+    sent = row | ({"event_timestamp": row[_AS_SENT]} if row[_AS_SENT] else {})
+    return all(sent[name] == duplicate[name] for name in _EVENT)
 
 
 def _is_before(row: Row, other: Row) -> bool:
@@ -90,5 +97,7 @@ def _read(table: LakeTable, columns: Iterable[str], is_wanted: ds.Expression) ->
     files = set(pc.unique(found).to_pylist())
     fragments = [fragment for fragment in dataset.get_fragments() if fragment.path in files]
     inside = ds.FileSystemDataset(fragments, dataset.schema, dataset.format, fragments[0].filesystem) if fragments else None
-    rows: list[Row] = inside.to_table(columns=[*columns, _FILE], filter=is_wanted).to_pylist() if inside else []
-    return rows
+    # What no worker has added to the table yet is null.
+    there = [name for name in columns if name in dataset.schema.names]
+    rows: list[Row] = inside.to_table(columns=[*there, _FILE], filter=is_wanted).to_pylist() if inside else []
+    return [dict.fromkeys(columns) | row for row in rows]

@@ -7,12 +7,13 @@ events as (
         endpoint_id,
         event_id,
         event_type,
-        event_timestamp,
+        -- A corrected event comes again with the time that its client had sent.
+        coalesce(event_timestamp_as_sent, event_timestamp) as sent_timestamp,
         _appended_at,
         _topic_id,
         _partition,
         _offset,
-        hash(app_id, endpoint_id, event_id, event_type, event_timestamp) as key_hash
+        hash(app_id, endpoint_id, event_id, event_type, sent_timestamp) as key_hash
     from staging.events
 ),
 
@@ -32,7 +33,7 @@ repeats as (
     select
         *,
         lag(_appended_at) over (
-            partition by app_id, endpoint_id, event_id, event_type, event_timestamp order by _appended_at, _topic_id, _partition, _offset
+            partition by app_id, endpoint_id, event_id, event_type, sent_timestamp order by _appended_at, _topic_id, _partition, _offset
         ) as landed_before_at
     from events
     semi join candidates using (key_hash)

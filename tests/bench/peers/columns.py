@@ -1,7 +1,7 @@
 """Documents made into rows of columns by hand: the seven that everybody needs, or those of Headwater's table.
 
 Of Headwater's columns these are left out: browser, traffic and its rule, which need a user-agent parser; extra and the payload
-hash, which need a second look at the bytes. So the peers do a little less.
+hash, which need a second look at the bytes; places, and times as sent where a clock was wrong. So the peers do a little less.
 """
 
 import json
@@ -26,6 +26,7 @@ FEW = pa.schema(
     }
 )
 _LEFT_OUT = {"browser", "traffic", "traffic_rule", "extra", "_payload_hash", "_topic_id", "arrival_date"}
+_LEFT_OUT |= {"geo_country", "geo_region", "geo_city", "event_timestamp_as_sent"}
 
 
 def _all_columns() -> pa.Schema:
