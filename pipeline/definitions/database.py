@@ -31,8 +31,6 @@ def open_definitions(settings: Settings) -> Engine:
     path = sqlite.file_path(settings)
     engine = sqlite.build_engine(path)
     with sqlite.creating(path):
-        with translate_errors(engine):
-            sqlite.choose_journal(engine)
         _migrate(engine)
     return engine
 
