@@ -1,5 +1,6 @@
 """`headwater apps` and `headwater keys`, as a shell sees them."""
 
+import io
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.cli import main
 from pipeline.config import Settings
 from pipeline.definitions.database import changing, open_definitions, reading
 from pipeline.definitions.keys import load_key_ring
@@ -23,20 +25,18 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(definitions_settings: Settings) -> Run:
-    """run("apps", "list", typed="text on standard input"): exit status, standard output, standard error."""
+def run(definitions_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """run("apps", "list", typed="text on standard input"): exit status, standard output, standard error. In this process, to be quick."""
+    for name, value in environment(definitions_settings).items():
+        monkeypatch.setenv(name, value)
 
     def call(*arguments: str, typed: str = "") -> tuple[int, str, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *arguments],
-            env=os.environ | environment(definitions_settings),
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, done.stdout, done.stderr
+        monkeypatch.setattr(sys, "argv", ["headwater", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
 
     return call
 
@@ -168,7 +168,6 @@ def test_a_terminal_is_asked_for_the_secret_and_does_not_show_it(definitions_set
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
-        preexec_fn=_take_terminal,
     )
     os.close(terminal)
     shown = b""
@@ -180,14 +179,6 @@ def test_a_terminal_is_asked_for_the_secret_and_does_not_show_it(definitions_set
     assert process.wait(60) == 0
     os.close(main_end)
     assert b"Geheim1" not in shown
-
-
-def _take_terminal() -> None:
-    """The terminal on standard input becomes this process's own, where a hidden prompt asks."""
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def test_without_a_vault_key_no_pair_is_made_but_a_write_key_is(definitions_settings: Settings) -> None:

@@ -36,6 +36,16 @@ def open_definitions(settings: Settings) -> Engine:
 
 
 @contextmanager
+def opened_definitions(settings: Settings) -> Iterator[Engine]:
+    """The same for the time of a `with` block, as a command needs it; its connections are closed at the end."""
+    engine = open_definitions(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that only reads: on SQLite it waits for no writer, and none waits for it."""
     with translate_errors(engine), engine.connect().execution_options(**sqlite.READS_ONLY) as connection:
