@@ -7,12 +7,15 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import Engine
 
 from pipeline.config import Settings, load_settings
+from pipeline.definitions.database import open_definitions
 from pipeline.kafka_admin import open_admin
 from pipeline.stack.lifecycle import start_stack
 from pipeline.stack.ports import is_free
@@ -22,6 +25,7 @@ from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
 from tests.dedup_reads import reads  # noqa: F401  (a fixture of several files, as the next one)
 from tests.geo_database import geo_files  # noqa: F401
+from tests.postgres import Postgres, running_postgres
 
 RunHeadwater = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -97,6 +101,28 @@ def run_headwater(settings: Settings) -> RunHeadwater:
         return headwater(settings, *arguments, secs_max=secs_max, **overrides)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL server."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def definitions_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a new definitions database, once as a SQLite file and once on a real PostgreSQL; no stack is needed."""
+    with request.getfixturevalue("postgres").database() if request.param == "postgresql" else nullcontext("") as url:
+        yield load_settings(home=tmp_path / "home", definitions_url=url, definitions_key=Fernet.generate_key().decode())
+
+
+@pytest.fixture
+def engine(definitions_settings: Settings) -> Iterator[Engine]:
+    """That database, open."""
+    opened = open_definitions(definitions_settings)
+    yield opened
+    opened.dispose()
 
 
 def headwater(settings: Settings, *arguments: str, secs_max: float = 120, **overrides: str) -> subprocess.CompletedProcess[str]:

@@ -9,15 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import botocore.exceptions
 import psutil
 import pytest
 
 from pipeline.config import Settings, load_settings
+from pipeline.definitions.vault import build_vault
 from pipeline.stack import lifecycle
-from pipeline.stack.keys import load_keys
+from pipeline.stack.keys import load_keys, read_keys
 from pipeline.stack.lifecycle import start_stack, stop_stack
 from pipeline.stack.programs import environment, local_programs, stack_folder
 from pipeline.stack.readiness import answers_kafka, ensure_bucket
@@ -188,6 +192,63 @@ def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     settings.secrets_file.write_text("{}")
     with pytest.raises(UsageError, match=r"secrets\.json"):
         load_keys(settings)
+
+
+OLDER_SECRETS = {
+    "s3": {role: {"access_key_id": role.upper(), "secret_access_key": f"{role}-secret"} for role in ("writer", "reader")},
+    "redact_key": "ab" * 32,
+    "kafka_cluster_id": "H" * 22,
+    "of_a_person": ["ü", 1.10],
+}
+
+
+def test_keys_of_an_older_release_get_the_definitions_key_and_keep_the_rest(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path)
+    settings.secrets_file.write_text(json.dumps(OLDER_SECRETS))
+    settings.secrets_file.chmod(0o640)
+    keys = load_keys(settings)
+    assert list(keys.items())[:-1] == list(OLDER_SECRETS.items())
+    assert build_vault(settings).decrypt(build_vault(settings).encrypt("text")) == "text"
+    assert json.loads(settings.secrets_file.read_text()) == keys == load_keys(settings)
+    assert settings.secrets_file.stat().st_mode & 0o777 == 0o640
+    assert [file.name for file in tmp_path.iterdir()] == ["secrets.json"]
+
+
+def test_a_look_at_the_keys_of_an_older_release_adds_nothing(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path)
+    settings.secrets_file.write_text(json.dumps(OLDER_SECRETS))
+    assert read_keys(settings) == OLDER_SECRETS
+    assert json.loads(settings.secrets_file.read_text()) == OLDER_SECRETS
+
+
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "control"])
+def test_two_that_add_the_definitions_key_at_once_agree_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_locked: bool) -> None:
+    settings = load_settings(home=tmp_path)
+    settings.secrets_file.write_text(json.dumps(OLDER_SECRETS))
+
+    def read_slowly(settings: Settings) -> dict[str, Any]:
+        found = read_keys(settings)
+        time.sleep(0.5)
+        return found
+
+    # Both have seen a file without the key before either of them writes.
+    monkeypatch.setattr("pipeline.stack.keys.read_keys", read_slowly)
+    if not is_locked:
+        monkeypatch.setattr("pipeline.stack.keys.locked_folder", nullcontext)
+    with ThreadPoolExecutor(2) as pool:
+        found = [keys["definitions_key"] for keys in pool.map(load_keys, [settings, settings])]
+    assert (found[0] == found[1]) is is_locked
+
+
+def test_two_ups_at_once_over_the_keys_of_an_older_release(stack: Settings) -> None:
+    older = {name: key for name, key in load_keys(stack).items() if name != "definitions_key"}
+    stack.secrets_file.write_text(json.dumps(older))
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(lambda _: headwater(stack, "up", "--without-worker"), range(2)))
+    assert [done.returncode for done in ended] == [0, 0], ended
+    found = json.loads(stack.secrets_file.read_text())
+    assert {name: key for name, key in found.items() if name != "definitions_key"} == older
+    assert not [done for done in ended if found["definitions_key"] in done.stdout + done.stderr]
 
 
 def test_no_key_is_printed_by_up(stack: Settings) -> None:

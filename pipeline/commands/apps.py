@@ -9,7 +9,7 @@ import typer
 
 from pipeline.config import load_settings
 from pipeline.definitions import apps
-from pipeline.definitions.database import changing, open_definitions, reading
+from pipeline.definitions.database import changing, opened_definitions, reading
 from pipeline.definitions.keys import list_keys
 from pipeline.report import as_shown_text, print_figures, print_json, print_rows
 from schemas.errors import UsageError
@@ -30,7 +30,7 @@ def create(
 ) -> None:
     """Create an app and print its id."""
     tags = _parse_tags(tag)
-    with changing(open_definitions(load_settings())) as connection:
+    with opened_definitions(load_settings()) as engine, changing(engine) as connection:
         created = apps.create_app(connection, name, app_id or None, tags)
     if as_json:
         print_json(dataclasses.asdict(created))
@@ -41,7 +41,7 @@ def create(
 @app.command("list")
 def list_apps(as_json: bool = typer.Option(False, "--json", help="Print JSON: a list of apps.")) -> None:
     """List the apps, the oldest first."""
-    with reading(open_definitions(load_settings())) as connection:
+    with opened_definitions(load_settings()) as engine, reading(engine) as connection:
         found = apps.list_apps(connection)
     if as_json:
         print_json([dataclasses.asdict(each) for each in found])
@@ -53,7 +53,7 @@ def list_apps(as_json: bool = typer.Option(False, "--json", help="Print JSON: a 
 @app.command()
 def show(app_id: str = _APP_ID, as_json: bool = typer.Option(False, "--json", help="Print JSON: the app and all that it has.")) -> None:
     """Show an app with its settings, event stream, guest pools and keys of its own."""
-    with reading(open_definitions(load_settings())) as connection:
+    with opened_definitions(load_settings()) as engine, reading(engine) as connection:
         found = apps.find_app(connection, app_id)
         if found is None:
             raise _no_app(app_id)
@@ -85,21 +85,15 @@ def delete(
     as_json: bool = typer.Option(False, "--json", help="Print JSON: the app as it was."),
 ) -> None:
     """Delete an app, its settings, tags, stream, guest pools and the keys of it alone. Its events stay in the lake."""
-    engine = open_definitions(load_settings())
-    with reading(engine) as connection:
-        found = apps.find_app(connection, app_id)
-    if found is None:
-        raise _no_app(app_id)
-    if not yes:
-        print(
-            f"Delete app '{app_id}' ({as_shown_text(found.name)}), its guest pools and the keys of it alone? [y/N] ",
-            end="",
-            file=sys.stderr,
-        )
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            raise UsageError(f"App '{app_id}' is not deleted; expected the answer y, or option '--yes'.")
-    with changing(engine) as connection:
-        deleted = apps.delete_app(connection, app_id)
+    with opened_definitions(load_settings()) as engine:
+        with reading(engine) as connection:
+            found = apps.find_app(connection, app_id)
+        if found is None:
+            raise _no_app(app_id)
+        if not yes:
+            _ask(found)
+        with changing(engine) as connection:
+            deleted = apps.delete_app(connection, app_id)
     if deleted is None:
         raise _no_app(app_id)
     if as_json:
@@ -118,7 +112,7 @@ def guests(
     """Let guests send to an app, without a key: print the id of the pool that clients name."""
     if pool and forbid:
         raise UsageError("Options '--pool' and '--forbid' are both given; expected one of them.")
-    with changing(open_definitions(load_settings())) as connection:
+    with opened_definitions(load_settings()) as engine, changing(engine) as connection:
         if not forbid:
             pool_id = apps.allow_guests(connection, app_id, pool or None)
         elif apps.list_guest_pools(connection).get(forbid) == app_id:
@@ -130,6 +124,13 @@ def guests(
         print_json({"app_id": app_id, "pool_id": pool_id, "is_allowed": not forbid})
     else:
         print(f"Guests of pool '{pool_id}' may send to app '{app_id}' no more." if forbid else pool_id)
+
+
+def _ask(found: apps.App) -> None:
+    question = f"Delete app '{found.app_id}' ({as_shown_text(found.name)}), its guest pools and the keys of it alone? [y/N] "
+    print(question, end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError(f"App '{found.app_id}' is not deleted; expected the answer y, or option '--yes'.")
 
 
 def _parse_tags(given: list[str]) -> dict[str, str]:

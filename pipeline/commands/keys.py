@@ -10,7 +10,7 @@ import typer
 
 from pipeline.config import load_settings
 from pipeline.definitions import keys
-from pipeline.definitions.database import changing, open_definitions, reading
+from pipeline.definitions.database import changing, opened_definitions, reading
 from pipeline.definitions.keys import Key, Scope
 from pipeline.definitions.vault import build_vault
 from pipeline.report import as_shown_text, print_json, print_rows
@@ -37,17 +37,14 @@ def create(
 ) -> None:
     """Create a key and print it, as lines for a shell. Its secret is shown this once."""
     settings = load_settings()
-    engine = open_definitions(settings)
     given: tuple[Any, ...] = (scope, app_id or None, events_per_sec, note)
-    if is_write:
-        with changing(engine) as connection:
+    vault = None if is_write else build_vault(settings)
+    with opened_definitions(settings) as engine, changing(engine) as connection:
+        if vault is None:
             key, secret = keys.create_write_key(connection, *given)
-        lines = {"HEADWATER_WRITE_KEY": secret}
-    else:
-        vault = build_vault(settings)
-        with changing(engine) as connection:
+        else:
             key, secret = keys.create_access_key(connection, vault, *given)
-        lines = {"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": secret}
+    lines = {"WRITE_KEY": secret} if is_write else {"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": secret}
     if as_json:
         print_json(_as_row(key) | {"write_key" if is_write else "secret_access_key": secret})
     else:
@@ -66,11 +63,11 @@ def add(
 ) -> None:
     """Add an access key that clients have already. Its secret is asked for, or is the first line of standard input."""
     settings = load_settings()
-    engine, vault = open_definitions(settings), build_vault(settings)
+    vault = build_vault(settings)
     secret = getpass.getpass(f"Secret of {access_key_id}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if not secret:
         raise UsageError(f"The secret of key '{access_key_id}' is empty; expected it as the first line of standard input.")
-    with changing(engine) as connection:
+    with opened_definitions(settings) as engine, changing(engine) as connection:
         key = keys.add_access_key(connection, vault, access_key_id, secret, scope, app_id or None, events_per_sec, note)
     _print_key(key, f"Key '{key.key_id}' is added.", as_json)
 
@@ -81,7 +78,7 @@ def list_keys(
     as_json: bool = typer.Option(False, "--json", help="Print JSON: a list of keys."),
 ) -> None:
     """List the keys, the oldest first, without their secrets."""
-    with reading(open_definitions(load_settings())) as connection:
+    with opened_definitions(load_settings()) as engine, reading(engine) as connection:
         found = [_as_row(key) for key in keys.list_keys(connection, with_revoked)]
     if as_json:
         print_json(found)
@@ -96,7 +93,7 @@ def revoke(
     as_json: bool = typer.Option(False, "--json", help="Print JSON: the key."),
 ) -> None:
     """Revoke a key; it stays in `list --revoked`."""
-    with changing(open_definitions(load_settings())) as connection:
+    with opened_definitions(load_settings()) as engine, changing(engine) as connection:
         key = keys.revoke_key(connection, key_id, dt.datetime.now(dt.UTC))
     if key is None:
         raise UsageError(f"There is no key '{key_id}'; 'headwater keys list' shows those that there are.")

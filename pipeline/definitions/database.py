@@ -31,10 +31,18 @@ def open_definitions(settings: Settings) -> Engine:
     path = sqlite.file_path(settings)
     engine = sqlite.build_engine(path)
     with sqlite.creating(path):
-        with translate_errors(engine):
-            sqlite.choose_journal(engine)
         _migrate(engine)
     return engine
+
+
+@contextmanager
+def opened_definitions(settings: Settings) -> Iterator[Engine]:
+    """The same for the time of a `with` block, as a command needs it; its connections are closed at the end."""
+    engine = open_definitions(settings)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 from schemas.errors import UsageError
 
 FOLDER = Path(__file__).parent / "migrations"
+# Not alembic's own name, which another program in the same database may use.
+VERSION_TABLE = "definitions_version"
 
 # Alembic's context is one for a process; PostgreSQL's lock has a number ("hwdefs" in ASCII), the same in every release.
 _ONE_AT_A_TIME = threading.Lock()
@@ -56,6 +58,6 @@ def migrate(connection: Connection, target: str = "head") -> None:
 
 
 def _find_revision(connection: Connection) -> str | None:
-    if not sa.inspect(connection).has_table("alembic_version"):
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(sa.text("select version_num from alembic_version")).scalar_one_or_none()
+    return connection.execute(sa.text(f"select version_num from {VERSION_TABLE}")).scalar_one_or_none()

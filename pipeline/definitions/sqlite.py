@@ -46,21 +46,14 @@ def build_engine(path: Path) -> Engine:
     return engine
 
 
-def choose_journal(engine: Engine) -> None:
-    """Write-ahead: readers do not wait for a writer. The file remembers it."""
-    opened = engine.raw_connection()
-    try:
-        opened.cursor().execute("pragma journal_mode = wal")
-    finally:
-        opened.close()
-
-
 def _prepare(opened: Any, _: object) -> None:
     # Transactions are begun by us: Python's own would begin too late, at the first write.
     opened.isolation_level = None
     cursor = opened.cursor()
     cursor.execute(f"pragma busy_timeout = {_BUSY_SECS_MAX * 1000}")
     cursor.execute("pragma foreign_keys = on")
+    # Readers do not wait for a writer. The file remembers it, so this changes something in the very first connection only.
+    cursor.execute("pragma journal_mode = wal")
     cursor.close()
 
 

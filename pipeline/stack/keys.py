@@ -70,7 +70,7 @@ def _add(settings: Settings, name: str, key: str) -> dict[str, Any]:
         if name not in found:
             found[name] = key
             before = file.stat()
-            draft = file.with_suffix(f".{os.getpid()}")
+            draft = file.with_suffix(f".{secrets.token_hex(4)}")
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as written:
                 json.dump(found, written, indent=2)
                 written.flush()

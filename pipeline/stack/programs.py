@@ -23,6 +23,8 @@ TEMPLATES = Path(__file__).parents[2] / "deploy" / "local"
 # A wrong setting or an unfit store (2) and a worker that stopped because going on would do harm (3) are for a person to mend.
 EXIT_CODES_FINAL = (2, 3)
 STACK_SETTINGS = ("HEADWATER_LOCAL_", "HEADWATER_TOPIC_PARTITIONS")
+# What the API alone needs; a worker neither starts anew for it nor holds its secrets.
+API_SETTINGS = ("HEADWATER_API_", "HEADWATER_DEFINITIONS_", "HEADWATER_ACK_SECS_MAX")
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def _maintain(settings: Settings) -> Program:
 
 def _own_script(settings: Settings, command: str, **own: str) -> str:
     # Settings of the stack itself are left out: a worker need not start anew because there are more of them, or more partitions.
-    shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith(STACK_SETTINGS)}
+    left_out = STACK_SETTINGS if command == "serve" else (*STACK_SETTINGS, *API_SETTINGS)
+    shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith(left_out)}
     variables = shared | {"HEADWATER_HOME": str(settings.home.resolve())} | own
     exports = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in sorted(variables.items()))
     return f"{exports}exec {shlex.join([sys.executable, '-m', 'pipeline.cli', command])}\n"

@@ -2,7 +2,8 @@
 
 from alembic import context
 
+from pipeline.definitions.migrate import VERSION_TABLE
 from pipeline.definitions.tables import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, version_table=VERSION_TABLE)
 context.run_migrations()
