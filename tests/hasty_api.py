@@ -21,7 +21,7 @@ class HastyOutlet(Outlet):
     async def send(self, records: Sequence[Outgoing]) -> list[bool]:
         def give() -> None:
             for record in records:
-                self._producer.produce(self._name(record.topic), record.value, record.key)
+                self._producer.produce(self._names[record.topic], record.value, record.key)
 
         threading.Timer(LINGER_SECS, give).start()
         return [True] * len(records)

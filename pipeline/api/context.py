@@ -130,11 +130,13 @@ async def send_items(request: Request, door: str, items: Sequence[Item]) -> list
     """Write items to Kafka; for each, whether Kafka has it. Counted by door."""
     api = api_of(request)
     stored = await api.outlet.send([item.outgoing for item in items])
-    for item in items:
+    refused = accepted = 0
+    for item, is_stored in zip(items, stored, strict=True):
         if item.refusal is not None:
             api.metrics.rejected.labels(door, item.refusal.reason.value).inc()
-    refused = sum(item.refusal is not None for item in items)
-    accepted = sum(is_stored for item, is_stored in zip(items, stored, strict=True) if item.refusal is None)
+            refused += 1
+        elif is_stored:
+            accepted += 1
     api.metrics.accepted.labels(door).inc(accepted)
     api.metrics.not_stored.labels(door).inc(len(items) - refused - accepted)
     return stored

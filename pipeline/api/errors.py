@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+import msgspec
 from starlette.responses import Response
 
 
@@ -34,5 +35,9 @@ def render_error(error: ApiError, request_id: str) -> Response:
 
 
 def json_response(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    try:
+        body = msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        # Halves of surrogate pairs, which a sender may have in its ids.
+        body = json.dumps(document).encode()
     return Response(body, status, headers, media_type="application/json")

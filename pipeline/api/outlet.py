@@ -1,6 +1,7 @@
 """The way from a request to Kafka: records are sent, and each request hears which of its records all replicas have."""
 
 import asyncio
+import functools
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -12,10 +13,11 @@ from pipeline.collect.outgoing import Outgoing
 from pipeline.config import Settings
 from pipeline.kafka_answer import Failures
 from pipeline.stores import producer_options
-from pipeline.topology import Topic, topic_name
+from pipeline.topology import ENDPOINT_UPDATES, RAW_EVENTS, REJECTED_EVENTS, topic_name
 
 log = logging.getLogger(__name__)
 
+WRITTEN = (RAW_EVENTS, ENDPOINT_UPDATES, REJECTED_EVENTS)
 # A request answers a little after librdkafka has given its records up, so that hardly one is on its way still.
 GRACE_SECS = 0.5
 
@@ -29,10 +31,9 @@ class Outlet:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._names: dict[Topic, str] = {}
-        self._lock = threading.Lock()
+        self._names = {topic: topic_name(settings, topic) for topic in WRITTEN}
+        # Changed in the event loop's thread only.
         self._bytes_held = 0
-        self._records_held = 0
         self._is_closed = threading.Event()
         self._is_broken = threading.Event()
         self._failures = Failures()
@@ -49,21 +50,46 @@ class Outlet:
         """Send records; for each, whether all replicas have it. Never raises for Kafka's sake."""
         if not records:
             return []
-        size = sum(record.bytes_held for record in records)
+        size = sum([len(record.key) + len(record.value) for record in records])
         if self._bytes_held + size > self._settings.api_held_bytes_max:
             return [False] * len(records)
-        waiting = _Waiting(len(records), asyncio.get_running_loop())
-        with self._lock:
-            self._bytes_held += size
-            self._records_held += len(records)
-        for place, record in enumerate(records):
-            self._produce(record, waiting, place)
+        self._bytes_held += size
+        waiting = _Waiting(asyncio.get_running_loop(), functools.partial(self._release, size))
+        refused = self._queue(records, waiting)
+        waiting.expect(len(records) - len(refused))
         try:
             async with asyncio.timeout(self._settings.ack_secs_max + GRACE_SECS):
                 await waiting.done
         except TimeoutError:
-            log.warning("Kafka has not answered for %d records within %g s.", waiting.left, self._settings.ack_secs_max)
-        return list(waiting.acknowledged)
+            # Some may be in Kafka; nobody has said so of all of them.
+            log.warning("Kafka has not answered for all of %d records within %g s.", len(records), self._settings.ack_secs_max)
+            return [False] * len(records)
+        if not refused and not waiting.failed:
+            return [True] * len(records)
+        return [place not in refused and record.value not in waiting.failed for place, record in enumerate(records)]
+
+    def _queue(self, records: Sequence[Outgoing], waiting: "_Waiting") -> set[int]:
+        """Give records to Kafka's client, topic by topic; returns the places of those that it did not take."""
+        refused: set[int] = set()
+        for topic, name in self._names.items():
+            places = [place for place, record in enumerate(records) if record.topic is topic]
+            if not places:
+                continue
+            batch: list[dict[str, Any]] = [{"key": records[place].key, "value": records[place].value} for place in places]
+            try:
+                taken = self._producer.produce_batch(name, batch, on_delivery=waiting.delivered)
+            except (BufferError, confluent_kafka.KafkaException) as error:
+                log.warning("Records could not be given to Kafka's client: %s", error)
+                refused.update(places)
+                continue
+            if taken < len(batch):
+                failed = [(place, each["_error"]) for place, each in zip(places, batch, strict=True) if "_error" in each]
+                log.warning("%d records could not be given to Kafka's client, for example: %s", len(failed), failed[0][1])
+                refused.update(place for place, _ in failed)
+        return refused
+
+    def _release(self, size: int) -> None:
+        self._bytes_held -= size
 
     def check(self) -> None:
         """See that Kafka answers and has the topics; blocks for two seconds at most.
@@ -71,7 +97,7 @@ class Outlet:
         Raises confluent_kafka.KafkaException, or LookupError for a topic that is not there.
         """
         found = self._producer.list_topics(timeout=2).topics
-        missing = [self._name(topic) for topic in _written_topics() if self._name(topic) not in found]
+        missing = [name for name in self._names.values() if name not in found]
         if missing:
             raise LookupError(f"Kafka has no topic '{missing[0]}'; a worker makes it, or 'headwater up'.")
 
@@ -82,27 +108,6 @@ class Outlet:
             log.warning("%d records are left that Kafka has not answered for; nobody was told that they are accepted.", left)
         self._is_closed.set()
         self._thread.join(2)
-
-    def _produce(self, record: Outgoing, waiting: "_Waiting", place: int) -> None:
-        size = record.bytes_held
-
-        def delivered(error: Any, _message: Any) -> None:
-            with self._lock:
-                self._bytes_held -= size
-                self._records_held -= 1
-            waiting.note(place, error is None)
-
-        try:
-            self._producer.produce(self._name(record.topic), record.value, record.key, on_delivery=delivered)
-        except (BufferError, confluent_kafka.KafkaException) as error:
-            log.warning("A record could not be given to Kafka's client: %s", error)
-            delivered(error, None)
-
-    def _name(self, topic: Topic) -> str:
-        name = self._names.get(topic)
-        if name is None:
-            name = self._names[topic] = topic_name(self._settings, topic)
-        return name
 
     def _open(self) -> Any:
         options = {
@@ -132,32 +137,38 @@ class Outlet:
 
 
 class _Waiting:
-    """What a request waits for: its records' answers, which come in the outlet's thread."""
+    """What a request waits for: its records' answers, which come in the outlet's thread.
 
-    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.acknowledged = [False] * count
-        self.left = count
+    One function hears all of them: that a record is there costs a count; which one is not is told by its value.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_answered: Callable[[], None]) -> None:
+        self.failed: set[bytes] = set()
         self.done: asyncio.Future[None] = loop.create_future()
-        self._loop = loop
-        self._lock = threading.Lock()
+        self._loop, self._on_answered = loop, on_answered
+        self._answered, self._expected, self._is_over = 0, -1, False
 
-    def note(self, place: int, is_acknowledged: bool) -> None:
-        with self._lock:
-            self.acknowledged[place] = is_acknowledged
-            self.left -= 1
-            is_last = self.left == 0
-        if is_last and not self._loop.is_closed():
+    def expect(self, count: int) -> None:
+        """Say how many answers are to come; some may have come already."""
+        self._expected = count
+        if self._answered == count:
+            self._finish()
+
+    def delivered(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self.failed.add(message.value())
+        self._answered += 1
+        if self._answered == self._expected and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
+        """In the loop's thread; it may be called twice, when the last answer comes while the count is told."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._on_answered()
         if not self.done.done():
             self.done.set_result(None)
-
-
-def _written_topics() -> Sequence[Topic]:
-    from pipeline.topology import ENDPOINT_UPDATES, RAW_EVENTS, REJECTED_EVENTS
-
-    return (RAW_EVENTS, ENDPOINT_UPDATES, REJECTED_EVENTS)
 
 
 OpenOutlet = Callable[[Settings], Outlet]

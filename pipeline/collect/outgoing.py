@@ -27,8 +27,7 @@ class Sender(msgspec.Struct, frozen=True, omit_defaults=True):
     sent_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """One record for Kafka."""
 
     topic: Topic
@@ -50,8 +49,7 @@ class Refusal:
     known: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One thing that a request held, in its order: an event, an update of an endpoint, or what was neither.
 
     `outgoing` is what is written for it: for a refused one the record in rejected-events, from which its dead letter comes.

@@ -16,8 +16,10 @@ from agents.parsing.fit import MS_MAX, MS_MIN, Unfit
 from pipeline.collect import stream_record
 from pipeline.collect.endpoints import EndpointFacts, read_endpoint, update_endpoint
 from pipeline.collect.outgoing import Item, Outgoing, Refusal, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
-from pipeline.collect.stream_record import parse_iso_ms
+from pipeline.collect.stream_record import as_raw, parse_iso_ms
 from pipeline.imports.times import parse_time
+from pipeline.producer import record_key
+from pipeline.topology import RAW_EVENTS
 from schemas.records import Reason
 
 
@@ -75,11 +77,25 @@ _NO_ENDPOINT = (b"", b"{}", b"null")
 _LEGACY_TYPES = {f"_session_{name}": f"_session.{name}" for name in ("start", "stop", "pause", "resume")}
 
 
+class _Common:
+    """What the events of one endpoint have in common, encoded once."""
+
+    def __init__(self, endpoint_id: str, facts: EndpointFacts, key: bytes | None) -> None:
+        self.key, self.app_version = key, facts.app_version
+        self.client = as_raw(stream_record.Client(endpoint_id) if endpoint_id else None)
+        self.device = as_raw(facts.device)
+        self.context = as_raw(None if facts.text is None else stream_record.ClientContext(stream_record.Custom(facts.text)))
+
+
 class PutEventsReader:
     """Makes items of the bodies of one request of an app. An event over `event_bytes_max` is refused."""
 
     def __init__(self, app_id: str, sender: Sender, event_bytes_max: int) -> None:
         self._app_id, self._sender, self._event_bytes_max = app_id, sender, event_bytes_max
+        self._headwater = msgspec.Raw(_encode(sender))
+        # Applications and sessions by what events say of them: a request's events mostly say the same.
+        self._applications: dict[tuple[str | None, ...], msgspec.Raw] = {}
+        self._sessions: dict[tuple[str | float | None, ...], msgspec.Raw] = {}
 
     def read(self, body: bytes | msgspec.Raw) -> list[Item]:
         """The items of a body, in its order: for each endpoint its update, if it has content, then its events.
@@ -107,11 +123,10 @@ class PutEventsReader:
             else:
                 if facts.text is not None:
                     yield Item(update_endpoint(self._app_id, endpoint_id, facts, self._sender), endpoint_id)
-        context = stream_record.ClientContext(stream_record.Custom(facts.text)) if facts.text is not None else None
-        client = stream_record.Client(endpoint_id) if endpoint_id else None
+        common = _Common(endpoint_id, facts, record_key(self._app_id, endpoint_id, "") if endpoint_id else None)
         for event_id, raw in events.items():
             try:
-                outgoing = self._read_event(client, facts, context, event_id or str(uuid.uuid4()), raw)
+                outgoing = self._read_event(common, event_id or str(uuid.uuid4()), raw)
             except (msgspec.MsgspecError, ValueError, OverflowError):
                 outgoing = None
             if outgoing is None:
@@ -119,48 +134,47 @@ class PutEventsReader:
             else:
                 yield Item(outgoing, endpoint_id, event_id)
 
-    def _read_event(
-        self,
-        client: stream_record.Client | None,
-        facts: EndpointFacts,
-        context: stream_record.ClientContext | None,
-        event_id: str,
-        raw: msgspec.Raw,
-    ) -> Outgoing | None:
+    def _read_event(self, common: "_Common", event_id: str, raw: msgspec.Raw) -> Outgoing | None:
         """The record of an ordinary event; None where something is odd. Raises as msgspec and the parsing of times do."""
         event = _decode_event(raw)
         timestamp = parse_iso_ms(event.Timestamp)
         if not event.EventType or not MS_MIN <= timestamp <= MS_MAX:
             return None
-        session = None
-        if event.Session is not None:
-            start, stop = event.Session.StartTimestamp, event.Session.StopTimestamp
-            session = stream_record.Session(
-                event.Session.Id,
-                parse_iso_ms(start) if start is not None else None,
-                parse_iso_ms(stop) if stop is not None else None,
-                event.Session.Duration,
-            )
-        sdk = stream_record.Sdk(event.SdkName, event.ClientSdkVersion) if event.SdkName or event.ClientSdkVersion else None
         record = stream_record.StreamRecord(
             event_id,
             _LEGACY_TYPES.get(event.EventType, event.EventType),
             timestamp,
             self._sender.received_at,
             stream_record.EVENT_VERSION,
-            stream_record.Application(self._app_id, event.AppPackageName, event.AppTitle, facts.app_version, event.AppVersionCode, sdk),
-            self._sender,
+            self._application(common.app_version, event),
+            self._headwater,
             event.Attributes or {},
             event.Metrics or {},
-            client,
-            facts.device,
-            session,
-            context,
+            common.client,
+            common.device,
+            msgspec.UNSET if event.Session is None else self._session(event.Session),
+            common.context,
         )
         value = _encode(record)
         if len(value) > self._event_bytes_max:
             return None
-        return outgoing_event(self._app_id, client.client_id if client else None, event_id, value)
+        return Outgoing(RAW_EVENTS, common.key or record_key(self._app_id, None, event_id), value)
+
+    def _application(self, app_version: str | None, event: _Event) -> msgspec.Raw:
+        said = (event.AppPackageName, event.AppTitle, app_version, event.AppVersionCode, event.SdkName, event.ClientSdkVersion)
+        found = self._applications.get(said)
+        if found is None:
+            sdk = stream_record.Sdk(said[4], said[5]) if said[4] or said[5] else None
+            found = self._applications[said] = msgspec.Raw(_encode(stream_record.Application(self._app_id, *said[:4], sdk)))
+        return found
+
+    def _session(self, session: _Session) -> msgspec.Raw:
+        said = (session.Id, session.StartTimestamp, session.StopTimestamp, session.Duration)
+        found = self._sessions.get(said)
+        if found is None:
+            start, stop = (parse_iso_ms(each) if each is not None else None for each in (session.StartTimestamp, session.StopTimestamp))
+            found = self._sessions[said] = msgspec.Raw(_encode(stream_record.Session(session.Id, start, stop, session.Duration)))
+        return found
 
     def _read_odd_entry(self, endpoint_id: str, raw: bytes) -> Iterator[Item]:
         """An endpoint's entry that has other names or types than PutEvents', or is not JSON in places: its events one by one."""

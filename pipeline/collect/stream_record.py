@@ -4,8 +4,6 @@ import datetime as dt
 
 import msgspec
 
-from pipeline.collect.outgoing import Sender
-
 EVENT_VERSION = "3.0"
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS = dt.timedelta(milliseconds=1)
@@ -62,21 +60,26 @@ class ClientContext(msgspec.Struct, omit_defaults=True):
 
 
 class StreamRecord(msgspec.Struct, omit_defaults=True):
-    """One event for raw-events. Times in ms since 1970."""
+    """One event for raw-events. Times in ms since 1970; what many events of a request have in common is encoded once, and stands here as JSON."""
 
     event_id: str
     event_type: str
     event_timestamp: int
     arrival_timestamp: int
     event_version: str
-    application: Application
-    headwater: Sender
+    application: msgspec.Raw
+    headwater: msgspec.Raw
     attributes: dict[str, str]
     metrics: dict[str, float]
-    client: Client | None = None
-    device: Device | None = None
-    session: Session | None = None
-    client_context: ClientContext | None = None
+    client: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    device: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    session: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    client_context: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+def as_raw(part: msgspec.Struct | None) -> msgspec.Raw | msgspec.UnsetType:
+    """A part of a record as its JSON; nothing for none."""
+    return msgspec.UNSET if part is None else msgspec.Raw(msgspec.json.encode(part))
 
 
 def parse_iso_ms(text: str) -> int:

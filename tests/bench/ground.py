@@ -37,8 +37,12 @@ def open_ground() -> Iterator[Settings]:
     for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
         del os.environ[name]
     folder = tempfile.mkdtemp(prefix="headwater-bench-")
-    # Maintenance runs where a section asks for it, and nowhere else.
-    without = {name: value for name, value in (("local_workers", 0), ("local_maintenance", False)) if name in Settings.model_fields}
+    # Maintenance and the API run where a section asks for them, and nowhere else.
+    without = {
+        name: value
+        for name, value in (("local_workers", 0), ("local_maintenance", False), ("local_api", False))
+        if name in Settings.model_fields
+    }
     settings = load_settings(home=Path(folder) / "home", port_offset=free_port_offset(), **without)
     command = [sys.executable, "-m", "tests.bench.ground", folder]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True):

@@ -1,0 +1,261 @@
+"""Who would bring the API down by what they send (row S8 of the faults), and paths that lead elsewhere (S6): refused, within bounds of memory."""
+
+import contextlib
+import gzip
+import json
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline.api.bodies import Bodies
+from pipeline.api.errors import ApiError
+from pipeline.config import Settings
+from pipeline.stores import build_store
+from tests.api_process import ApiProcess, make_app, make_write_key, serving
+from tests.stream import landed_ids, rows
+from tests.worker_process import WorkerProcess, running, wait_until
+
+READ_SECS = 2
+LIMITS = {"HEADWATER_API_READ_SECS_MAX": str(READ_SECS), "HEADWATER_API_CONNECTIONS_MAX": "40"}
+GROWTH_BYTES_MAX = 60_000_000
+
+
+@pytest.fixture
+def api(settings: Settings, topics: list[str], tmp_path: Path) -> Iterator[ApiProcess]:
+    make_app(settings)
+    with serving(ApiProcess(settings, tmp_path, **LIMITS)) as process:
+        yield process
+
+
+@pytest.fixture
+def plain(settings: Settings, topics: list[str], tmp_path: Path) -> Iterator[ApiProcess]:
+    """The control: the same without the bounds of the protocol."""
+    with serving(ApiProcess(settings, tmp_path, "tests.plain_api", **LIMITS)) as process:
+        yield process
+
+
+def connect(api: ApiProcess) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", api.port), timeout=READ_SECS * 3)
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """What comes until the other side closes, or says nothing more for a while."""
+    found = b""
+    with contextlib.suppress(OSError):
+        while part := connection.recv(65536):
+            found += part
+    return found
+
+
+def ask(api: ApiProcess, request: bytes) -> bytes:
+    with connect(api) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(request)
+        connection.settimeout(READ_SECS * 3)
+        return answer_of(connection)
+
+
+def memory(api: ApiProcess) -> int:
+    assert api.process is not None
+    return int(psutil.Process(api.process.pid).memory_info().rss)
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+def trickle(api: ApiProcess, head: bytes) -> bytes:
+    """Send a byte now and then, never the last one, for three times the time that there is."""
+    with connect(api) as connection:
+        connection.settimeout(0.2)
+        end, place = time.monotonic() + READ_SECS * 3, 0
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                connection.send(head[place : place + 1] or b"x")
+            place += 1
+            try:
+                found = connection.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                return b"reset"
+            return found or b"closed"
+        return b""
+
+
+def test_slow_head_is_ended_in_time_and_without_the_bound_it_is_not(api: ApiProcess, plain: ApiProcess) -> None:
+    assert status(trickle(api, b"GET /health HTTP/1.1\r\nhost: a\r\nx-slow: ")) == 408
+    assert trickle(plain, b"GET /health HTTP/1.1\r\nhost: a\r\nx-slow: ") == b""
+
+
+def test_connection_that_says_nothing_is_ended_in_time(api: ApiProcess) -> None:
+    with connect(api) as connection:
+        assert status(answer_of(connection)) == 408
+
+
+def test_slow_body_is_ended_in_time(api: ApiProcess, settings: Settings) -> None:
+    head = (
+        f"POST /v1/apps/shop/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {make_write_key(settings)}\r\ncontent-length: 900\r\n\r\n"
+    )
+    with connect(api) as connection:
+        connection.sendall(head.encode() + b"{")
+        assert status(answer_of(connection)) == 408
+
+
+def test_flood_of_headers_is_refused_and_without_the_bound_it_is_not(api: ApiProcess, plain: ApiProcess) -> None:
+    flood = (
+        b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n" + b"".join(b"x-%d: 1\r\n" % number for number in range(150)) + b"\r\n"
+    )
+    assert status(ask(api, flood)) == 431
+    assert status(ask(plain, flood)) == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"GET /health HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 2_000_000, 431),
+        (b"GET /health HTTP/1.1\r\nhost: a\r\nx: " + b"y" * 40_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"y" * 40_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 414),
+        (b"GET /" + b"y" * 2_000_000, 414),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", 400),
+        (b"POST /v1/batch HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET \xff\xfe HTTP/1.1\r\n\r\n", 400),
+    ],
+    ids=["endless header", "large header", "long address", "endless address", "no HTTP", "two lengths", "bad chunk", "bad address"],
+)
+def test_head_that_cannot_be_is_refused_in_awss_shape_and_memory_stays(api: ApiProcess, head: bytes, expected: int) -> None:
+    before = memory(api)
+    for _ in range(5):
+        answer = ask(api, head)
+        # Where the sender was still sending, the refusal may not have reached it.
+        assert status(answer) in {expected, 0}
+        if answer:
+            assert set(json.loads(answer.partition(b"\r\n\r\n")[2])) == {"Message", "RequestID"}
+    assert memory(api) - before < GROWTH_BYTES_MAX
+    assert api.answers()
+
+
+def test_bomb_is_refused_and_memory_stays(api: ApiProcess, settings: Settings) -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join([*(packer.compress(b"0" * 1_000_000) for _ in range(500)), packer.flush()])
+    before = memory(api)
+    key = make_write_key(settings)
+    for _ in range(3):
+        head = f"POST /v1/apps/shop/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
+        assert status(ask(api, head.encode() + bomb)) == 413
+    assert memory(api) - before < GROWTH_BYTES_MAX
+
+
+def test_without_the_bound_a_bomb_would_be_unpacked_whole() -> None:
+    bomb = gzip.compress(b"0" * 100_000_000)
+    with pytest.raises(ApiError, match="more than 1000000 bytes"):
+        Bodies(1_000_000, 10**9, 1).unpack(bomb, "gzip")
+    assert len(Bodies(10**9, 10**9, 1).unpack(bomb, "gzip")) == 100_000_000
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_batch_of_a_million_events_is_refused_before_it_is_read(api: ApiProcess, settings: Settings, is_chunked: bool) -> None:
+    before, key = memory(api), make_write_key(settings)
+    event = b'"%d":{"EventType":"x","Timestamp":"2026-01-01T00:00:00Z"},'
+    length = "transfer-encoding: chunked" if is_chunked else f"content-length: {len(event) * 1_000_000}"
+    head = f"POST /v1/apps/shop/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n{length}\r\n\r\n".encode()
+    with connect(api) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(head)
+            for thousand in range(1000):
+                part = b"".join(event % (thousand * 1000 + number) for number in range(1000))
+                connection.sendall(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
+        assert status(answer_of(connection)) in {413, 0}
+    assert memory(api) - before < GROWTH_BYTES_MAX
+    assert api.answers()
+
+
+def test_flood_of_connections_is_turned_away_and_callers_come_through_when_it_is_over(api: ApiProcess, plain: ApiProcess) -> None:
+    for process, is_bounded in ((api, True), (plain, False)):
+        with contextlib.ExitStack() as stack:
+            flood = [stack.enter_context(connect(process)) for _ in range(80)]
+            turned_away = 0
+            for connection in flood:
+                connection.settimeout(0.05)
+                with contextlib.suppress(TimeoutError):
+                    turned_away += status(connection.recv(4096)) == 500
+            assert (turned_away > 30) is is_bounded
+        wait_until(process.answers, "a caller comes through", 10)
+
+
+def test_bodies_beyond_what_is_held_are_answered_at_once_as_not_stored(settings: Settings, topics: list[str], tmp_path: Path) -> None:
+    make_app(settings)
+    limits = LIMITS | {"HEADWATER_API_HELD_BYTES_MAX": "1000000"}
+    with serving(ApiProcess(settings, tmp_path, **limits)) as api, contextlib.ExitStack() as stack:
+        key = make_write_key(settings)
+        head = f"POST /v1/apps/shop/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\ncontent-length: 400001\r\n\r\n".encode()
+        statuses = []
+        for _ in range(4):
+            connection = stack.enter_context(connect(api))
+            connection.sendall(head + b"x" * 400_000)
+            connection.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                statuses.append(status(connection.recv(4096)))
+        assert statuses.count(500) >= 1
+
+
+def test_nothing_of_requests_that_are_not_let_in_reaches_kafka(api: ApiProcess, settings: Settings, tmp_path: Path) -> None:
+    body = json.dumps(
+        {"BatchItem": {"e": {"Endpoint": {}, "Events": {"id": {"EventType": "x", "Timestamp": "2026-01-01T00:00:00Z"}}}}}
+    ).encode()
+
+    def send(authorization: str) -> int:
+        head = f"POST /v1/apps/shop/events HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: {authorization}\r\ncontent-length: {len(body)}\r\n\r\n"
+        return status(ask(api, head.encode() + body))
+
+    attempts = ["", "Bearer hwk_wrong", "Basic eA==", "AWS4-HMAC-SHA256 x", f"Bearer {make_write_key(settings)}x"]
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda each=each: found.append(send(each))) for each in attempts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {400 <= each < 500 for each in found} == {True}
+    # The control: the same with a key lands.
+    assert send(f"Bearer {make_write_key(settings)}") == 202
+    with running(WorkerProcess(settings, tmp_path)):
+        wait_until(lambda: landed_ids(settings) == {"id": 1}, "the one that was let in has landed")
+    assert rows(settings, "dead_letters") == []
+
+
+# Values that would lead out of a folder if somebody made paths of them (row S6).
+PATHS = ["..", "../../etc/passwd", "%2e%2e%2f", "..\\..\\x", "a\x00b", "/etc/passwd", "arrival_date=2020-01-01", "a/b=c", "x" * 1024]
+
+
+def test_values_that_look_like_paths_land_as_values_and_no_object_lies_elsewhere(
+    api: ApiProcess, settings: Settings, tmp_path: Path
+) -> None:
+    key = make_write_key(settings)
+    events = {value: {"EventType": value, "Timestamp": "2026-01-01T00:00:00Z", "Attributes": {value: value}} for value in PATHS}
+    body = json.dumps({"BatchItem": {value: {"Endpoint": {"Address": value}, "Events": events} for value in PATHS}}).encode()
+    head = f"POST /v1/apps/shop/events HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    assert status(ask(api, head.encode() + body)) == 202
+    with running(WorkerProcess(settings, tmp_path)):
+        wait_until(lambda: len(rows(settings)) == len(PATHS) ** 2, "every event has landed")
+    found: Any = rows(settings, columns=["endpoint_id", "event_id", "event_type"])
+    assert found == sorted(((endpoint, event, event) for endpoint in PATHS for event in PATHS), key=repr)
+    assert strangers(settings) == []
+    # The control: an object that lies elsewhere is found.
+    build_store(settings).put("etc/passwd", b"x")
+    assert strangers(settings) == ["etc/passwd"]
+
+
+def strangers(settings: Settings) -> list[str]:
+    """Keys of the bucket that are no file of a table of the lake."""
+    keys = [each.key for each in build_store(settings).list_objects("")]
+    assert keys
+    tables = ("lake/events/", "lake/dead_letters/", "lake/_probe/")
+    return [key for key in keys if not key.startswith(tables) or ".." in key]
