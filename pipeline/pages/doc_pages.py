@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
+from pipeline.api.metrics import ApiMetrics
 from pipeline.ask.views import load_views
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
@@ -55,15 +56,18 @@ def render_topics() -> str:
 
 
 def render_metrics() -> str:
-    """Every metric of a worker and of maintenance."""
+    """Every metric of a worker, of maintenance and of the API."""
     parts = [
         "# Metrics\n",
-        WRITTEN.format(source="pipeline/metrics.py and pipeline/maintenance/metrics.py"),
+        WRITTEN.format(source="pipeline/metrics.py, pipeline/maintenance/metrics.py and pipeline/api/metrics.py"),
         "Each worker serves its own at `/metrics` on `HEADWATER_METRICS_PORT`, for Prometheus.\n",
         _render_metrics(WorkerMetrics(CollectorRegistry())),
         "## Maintenance\n",
         "`headwater maintain` serves these on `HEADWATER_MAINTAIN_METRICS_PORT`.\n",
         _render_metrics(MaintenanceMetrics(CollectorRegistry())),
+        "## The HTTP API\n",
+        "`headwater serve` serves these at `/metrics` on its own port: to this machine, to others with a key that may read.\n",
+        _render_metrics(ApiMetrics(CollectorRegistry())),
     ]
     return "\n".join(parts)
 
