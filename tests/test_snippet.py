@@ -4,9 +4,11 @@ import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,6 +207,26 @@ def test_a_beacon_takes_what_happened_right_before_the_page_was_left(
     assert Counter(reason for (reason,) in rows(settings, "dead_letters", ["reason"])).keys() == {"duplicate"}
 
 
+def test_an_event_that_is_too_large_costs_none_of_its_neighbours(
+    settings: Settings, topics: list[str], browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    make_app(settings)
+    with serving(ApiProcess(settings, tmp_path, HEADWATER_API_BODY_BYTES_MAX="20000")) as api:
+        snippet = f'<script src="{api.url}/t.js" data-write-key="{make_write_key(settings)}" data-auto="off"></script>'
+        with serving_pages({"/": snippet}) as site:
+            open_page(browser, f"{site}/")
+            browser.execute_script(
+                "for (let n = 0; n < 45; n++) headwater.track(`event.${n}`, {text: 'x'.repeat(n === 20 ? 30000 : 1000)});"
+            )
+            wait_until(lambda: stored(browser) == 0, "nothing is left to send")
+            assert accepted_items(api) == 44
+            # Control: another app's events at this origin are not sent by this key, and stay.
+            browser.execute_script("localStorage.setItem('headwater.event.hwk_other.1', JSON.stringify({type: 'track', event: 'other'}))")
+            browser.execute_script("headwater.track('last')")
+            wait_until(lambda: accepted_items(api) == 45, "the last is accepted")
+            wait_until(lambda: stored(browser) == 1, "only the other's is left")
+
+
 def test_a_page_may_send_a_signed_request(settings: Settings, topics: list[str], browser: webdriver.Chrome, tmp_path: Path) -> None:
     make_app(settings)
     key = make_access_key(settings, "shop")
@@ -226,7 +248,7 @@ def send_signed(browser: webdriver.Chrome, api: ApiProcess, key: tuple[str, str]
     body = json.dumps({"BatchItem": {"phone": {"Endpoint": {}, "Events": {"e1": event}}}})
     url = f"{api.url}/v1/apps/shop/events"
     request = AWSRequest("POST", url, headers={"content-type": "application/json"}, data=body)
-    SigV4Auth(Credentials(*key, "token-of-nobody") if len(key) > 2 else Credentials(*key), "mobiletargeting", "us-east-1").add_auth(request)
+    SigV4Auth(Credentials(*key), "mobiletargeting", "us-east-1").add_auth(request)
     script = """
         const [url, headers, body, done] = arguments;
         fetch(url, {method: "POST", headers, body}).then(async (answer) => {
@@ -235,6 +257,12 @@ def send_signed(browser: webdriver.Chrome, api: ApiProcess, key: tuple[str, str]
         }).catch((error) => done(String(error)));
     """
     return browser.execute_async_script(script, url, dict(request.headers.items()), body)
+
+
+def accepted_items(api: ApiProcess) -> int:
+    with urllib.request.urlopen(f"{api.url}/metrics", timeout=10) as answer:
+        found = re.search(r'^headwater_api_items_accepted_total\{door="batch"\} (\S+)$', answer.read().decode(), re.MULTILINE)
+    return int(float(found[1])) if found else 0
 
 
 def open_page(browser: webdriver.Chrome, address: str) -> None:
