@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from pipeline.api.context import FRESH_SECS, api_of
+from pipeline.api.context import FRESH_SECS, Api, api_of
 from pipeline.api.errors import ApiError
 
 
@@ -44,7 +44,10 @@ async def get_id(request: Request, body: dict[str, Any]) -> dict[str, Any]:
 async def get_credentials(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """Keys of an hour for an identity."""
     api, identity_id = api_of(request), body.get("IdentityId")
-    app_id = api.gate.desk.find_app(identity_id, api.gate.ring.guest_pools) if isinstance(identity_id, str) else None
+    app_id = _find_app(api, identity_id)
+    if app_id is None:
+        await asyncio.to_thread(api.gate.refresh_if_older, FRESH_SECS)
+        app_id = _find_app(api, identity_id)
     if app_id is None or not isinstance(identity_id, str):
         shown = "missing" if identity_id is None else f"'{str(identity_id)[:128]}'"
         raise ApiError(400, "ResourceNotFoundException", f"Field 'IdentityId' is {shown}; expected an identity of a pool of ours.")
@@ -58,6 +61,10 @@ async def get_credentials(request: Request, body: dict[str, Any]) -> dict[str, A
             "Expiration": float(given.expires_at),
         },
     }
+
+
+def _find_app(api: Api, identity_id: object) -> str | None:
+    return api.gate.desk.find_app(identity_id, api.gate.ring.guest_pools) if isinstance(identity_id, str) else None
 
 
 OPERATIONS = {
