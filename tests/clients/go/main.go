@@ -1,4 +1,4 @@
-// Sends one PutEvents request, read as JSON from standard input, with the AWS SDK for Go; prints the answer's results as JSON.
+// The AWS SDK for Go: UpdateEndpoint and PutEvents, read as JSON from standard input; prints the results.
 //
 // Environment: URL, APP_ID, and the SDK's own AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY.
 package main
@@ -32,6 +32,16 @@ func putEvents() error {
 		Region:       "us-east-1",
 		Credentials:  credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), ""),
 	})
+	for endpointID, item := range request.BatchItem {
+		_, err := client.UpdateEndpoint(context.Background(), &pinpoint.UpdateEndpointInput{
+			ApplicationId:   aws.String(os.Getenv("APP_ID")),
+			EndpointId:      aws.String(endpointID),
+			EndpointRequest: &types.EndpointRequest{ChannelType: types.ChannelTypeEmail, Address: item.Endpoint.Address},
+		})
+		if err != nil {
+			return err
+		}
+	}
 	answer, err := client.PutEvents(context.Background(), &pinpoint.PutEventsInput{
 		ApplicationId: aws.String(os.Getenv("APP_ID")),
 		EventsRequest: &request,
