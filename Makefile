@@ -63,6 +63,7 @@ lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs
 	$(LOCK) deploy/local/uv.in -o deploy/local/requirements-uv.txt
 	$(LOCK) deploy/local/cc.in -o deploy/local/requirements-cc.txt
 	$(LOCK) tests/bench/requirements.in -o tests/bench/requirements.txt
+	$(LOCK) tests/clients/requirements.in -o tests/clients/requirements.txt
 	$(PY) -m pipeline.stack.lock
 
 $(READY): requirements-dev.txt deploy/local/requirements-uv.txt pyproject.toml deploy/local/setup.sh

@@ -402,6 +402,7 @@ def test_bad_request_is_refused_in_awss_shape_and_nothing_of_it_reaches_raw_even
         ("AWSCognitoIdentityService.GetId", b"{", "SerializationException"),
         ("AWSCognitoIdentityService.GetId", b"5", "SerializationException"),
         ("AWSCognitoIdentityService.GetId", b'{"IdentityPoolId":"us-east-1:x"}', "ResourceNotFoundException"),
+        ("AWSCognitoIdentityService.GetId", b'{"IdentityPoolId":[{}]}', "ResourceNotFoundException"),
         ("AWSCognitoIdentityService.GetCredentialsForIdentity", b'{"IdentityId":7}', "ResourceNotFoundException"),
         ("Firehose_20150804.PutRecord", b"{}", "MissingAuthenticationTokenException"),
     ],

@@ -32,7 +32,9 @@ def test_page_has_a_block_for_each_client() -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", EVENT_TYPES)
-def test_lines_of_the_page_work_as_written(settings: Settings, topics: list[str], tmp_path: Path, run_headwater: RunHeadwater, name: str) -> None:
+def test_lines_of_the_page_work_as_written(
+    settings: Settings, topics: list[str], tmp_path: Path, run_headwater: RunHeadwater, name: str
+) -> None:
     assert run_headwater("apps", "create", "Shop", "--id", "shop").stdout.strip() == "shop"
     keys = dict(line.split("=", 1) for line in run_headwater("keys", "create", "--app", "shop").stdout.split())
     pool_id = run_headwater("apps", "guests", "shop").stdout.strip()

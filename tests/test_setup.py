@@ -1,5 +1,6 @@
 """Setting up: the locks, the make targets, and what a machine that lacks something is told."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ LOCKS = [
     "deploy/local/requirements-uv.txt",
     "deploy/local/requirements-cc.txt",
     "tests/bench/requirements.txt",
+    "tests/clients/requirements.txt",
 ]
 
 
@@ -27,6 +29,13 @@ def test_locks_pin_every_library_by_hash_and_name_no_registry(lock: str) -> None
         assert "--hash=sha256:" in block, block.splitlines()[0]
     assert "://" not in text
     assert "index" not in re.sub(r"^[a-z0-9.\-]+==.*", "", text, flags=re.MULTILINE)
+
+
+def test_the_lock_of_nodes_libraries_pins_each_by_hash_and_names_no_registry() -> None:
+    own, *libraries = json.loads((ROOT / "tests/clients/package-lock.json").read_text())["packages"].items()
+    assert own[1]["dependencies"] == json.loads((ROOT / "tests/clients/package.json").read_text())["dependencies"]
+    assert [name for name, library in libraries if not library.get("integrity", "").startswith("sha512-")] == []
+    assert [name for name, library in libraries if "resolved" in library] == []
 
 
 def test_the_locks_hold_what_the_project_depends_on() -> None:

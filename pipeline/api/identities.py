@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from pipeline.api.context import api_of
+from pipeline.api.context import Api, api_of
 from pipeline.api.errors import ApiError
 
 
@@ -28,7 +28,7 @@ def require_guest_rate(request: Request) -> None:
 async def get_id(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """A new identity of a pool."""
     api, pool_id = api_of(request), body.get("IdentityPoolId")
-    if pool_id not in api.gate.ring.guest_pools:
+    if isinstance(pool_id, str) and pool_id not in api.gate.ring.guest_pools:
         await api.gate.know_since(time.monotonic())
     if not isinstance(pool_id, str) or pool_id not in api.gate.ring.guest_pools:
         shown = "missing" if pool_id is None else f"'{str(pool_id)[:128]}'"
@@ -43,7 +43,10 @@ async def get_id(request: Request, body: dict[str, Any]) -> dict[str, Any]:
 async def get_credentials(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """Keys of an hour for an identity."""
     api, identity_id = api_of(request), body.get("IdentityId")
-    app_id = api.gate.desk.find_app(identity_id, api.gate.ring.guest_pools) if isinstance(identity_id, str) else None
+    app_id = _find_app(api, identity_id)
+    if app_id is None:
+        await api.gate.know_since(time.monotonic())
+        app_id = _find_app(api, identity_id)
     if app_id is None or not isinstance(identity_id, str):
         shown = "missing" if identity_id is None else f"'{str(identity_id)[:128]}'"
         raise ApiError(400, "ResourceNotFoundException", f"Field 'IdentityId' is {shown}; expected an identity of a pool of ours.")
@@ -57,6 +60,10 @@ async def get_credentials(request: Request, body: dict[str, Any]) -> dict[str, A
             "Expiration": float(given.expires_at),
         },
     }
+
+
+def _find_app(api: Api, identity_id: object) -> str | None:
+    return api.gate.desk.find_app(identity_id, api.gate.ring.guest_pools) if isinstance(identity_id, str) else None
 
 
 OPERATIONS = {

@@ -4,20 +4,25 @@
  * headwater.reset() forgets who it was. Before the file has come, `window.headwater = window.headwater || []` and
  * headwater.push(["track", "cart.add", {...}]) keep calls for it. data-auto="off": no page view and no session by itself.
  *
- * Every event lies in localStorage, under its own id, until the server has said that it has it; what was sent twice is told apart there.
+ * Every event lies in localStorage, under its key's name and its own id, until the server has said that it has it; what was sent twice is
+ * told apart there. Nothing here throws into the page: what cannot be recorded is said on the console.
  */
 (function (window, document) {
   "use strict";
   var script = document.currentScript;
   if (!script || (window.headwater && window.headwater.version)) return;
 
-  var PREFIX = "headwater.", EVENT = PREFIX + "event.";
+  var writeKey = script.getAttribute("data-write-key");
+  // Two apps may live at one origin: each sends its own events, by its own key.
+  var PREFIX = "headwater.", EVENT = PREFIX + "event." + writeKey + ".";
   var SESSION_GAP_MS = 30 * 60 * 1000, BATCH_MAX = 50, BEACON_BYTES_MAX = 60000;
   var RETRY_MS_MIN = 1000, RETRY_MS_MAX = 60000;
-  var writeKey = script.getAttribute("data-write-key");
   var isAuto = script.getAttribute("data-auto") !== "off";
   var endpoint = script.src.replace(/\/t\.js.*$/, "/v1/batch");
-  var memory = {}, timer = null, retryMs = RETRY_MS_MIN, isSending = false;
+  var memory = {}, timer = null, retryMs = RETRY_MS_MIN, isSending = false, batchMax = BATCH_MAX;
+  if (!writeKey) warn("attribute data-write-key is missing; expected a key that 'headwater keys' made");
+
+  function warn(what) { if (window.console) window.console.warn("headwater: " + what); }
 
   /* What lasts: localStorage, or this page's memory where there is none, or it is full. */
   function keep(name, value) {
@@ -32,11 +37,9 @@
     try { window.localStorage.removeItem(name); } catch (error) { /* There is no storage: memory had it. */ }
   }
   function names() {
-    var found = Object.keys(memory);
-    try {
-      for (var i = 0; i < window.localStorage.length; i++) found.push(window.localStorage.key(i));
-    } catch (error) { /* As above. */ }
-    return found.filter(function (name, i) { return name.indexOf(EVENT) === 0 && found.indexOf(name) === i; });
+    var found = memory;
+    try { found = Object.assign({}, window.localStorage, memory); } catch (error) { /* As above. */ }
+    return Object.keys(found).filter(function (name) { return name.indexOf(EVENT) === 0; });
   }
 
   function makeId() {
@@ -56,6 +59,7 @@
   function session(now) {
     var found = null;
     try { found = JSON.parse(load(PREFIX + "session")); } catch (error) { /* Somebody else wrote there: a new one begins. */ }
+    if (!found || !found.id || !(found.started <= found.seen)) found = null;
     if (found && now - found.seen < SESSION_GAP_MS) {
       found.seen = now;
       keep(PREFIX + "session", JSON.stringify(found));
@@ -64,7 +68,7 @@
     var next = { id: makeId(), started: now, seen: now };
     keep(PREFIX + "session", JSON.stringify(next));
     if (isAuto) {
-      if (found && found.id) {
+      if (found) {
         record({ type: "track", event: "_session.stop" }, found.seen,
           { id: found.id, startedAt: iso(found.started), stoppedAt: iso(found.seen) });
       }
@@ -87,12 +91,16 @@
       library: { name: "headwater.js", version: api.version },
       page: { url: window.location.href, path: window.location.pathname, title: document.title, referrer: document.referrer }
     };
-    keep(EVENT + call.messageId, JSON.stringify(call));
+    keep(EVENT + call.messageId, whole(JSON.stringify(call)));
     schedule(0);
+  }
+  /* Half a character, as cutting a text may leave one, is no text to the server. */
+  function whole(json) {
+    return json.replace(/\\\\|\\ud[89a-f][0-9a-f]{2}/g, function (each) { return each === "\\\\" ? each : "\\ufffd"; });
   }
   function call(made) {
     var now = Date.now();
-    record(made, now, describe(session(now)));
+    try { record(made, now, describe(session(now))); } catch (error) { warn(made.type + " is not recorded: " + error.message); }
   }
 
   /* The events that wait, oldest first, as many as fit. */
@@ -104,7 +112,7 @@
     });
     found.sort(function (a, b) { return a.at < b.at ? -1 : 1; });
     var size = 0;
-    return found.slice(0, BATCH_MAX).filter(function (each) { return (size += each.text.length) <= bytesMax; });
+    return found.slice(0, batchMax).filter(function (each) { return (size += new Blob([each.text]).size) <= bytesMax; });
   }
   function body(events) {
     var texts = events.map(function (each) { return each.text; });
@@ -122,9 +130,13 @@
     window.fetch(endpoint, { method: "POST", body: body(events), headers: { "content-type": "text/plain" }, credentials: "omit" })
       .then(function (answer) {
         if (answer.status >= 500 || answer.status === 429 || answer.status === 408) throw new Error("again");
-        if (!answer.ok && window.console) window.console.warn("headwater: refused with " + answer.status);
-        if (answer.ok || answer.status === 400 || answer.status === 413) events.forEach(function (each) { forget(each.name); });
-        else throw new Error("again");
+        if (!answer.ok) warn("refused with " + answer.status);
+        var isRefused = answer.status === 400 || answer.status === 413;
+        if (!answer.ok && !isRefused) throw new Error("again");
+        // One that cannot be read, or is too large, costs none of the others: they go in smaller batches, at last one by one.
+        if (isRefused && events.length > 1) batchMax = Math.ceil(events.length / 2);
+        else events.forEach(function (each) { forget(each.name); });
+        if (answer.ok) batchMax = Math.min(batchMax * 2, BATCH_MAX);
         retryMs = RETRY_MS_MIN;
         isSending = false;
         if (names().length) schedule(0);

@@ -4,8 +4,12 @@ Rules that are AWS's (Signature Version 4 for requests, reference "Create a sign
 <access key>/<date>/<region>/<service>/aws4_request; the path is encoded once more than on the wire; a signed x-amz-content-sha256
 counts as the body's hash, and then must be it; x-amz-date, or Date, may be off by fifteen minutes; a presigned request carries all of
 it in its query and holds for X-Amz-Expires seconds, a week at most.
+
+One thing is more than AWS takes: a client that knows AWS's address only (Amplify) and whose requests are led here by a rewritten `fetch`
+signs for AWS's host, and a browser sends ours. The keys are ours alone, so that nothing else could be meant by such a signature.
 """
 
+import dataclasses
 import datetime as dt
 import email.utils
 import functools
@@ -23,6 +27,8 @@ from botocore.compat import HTTPHeaders
 
 from pipeline.auth.errors import DeniedError
 
+# What services are called in AWS's host names, where that is not the name that is signed.
+_HOST_NAMES = {"mobiletargeting": "pinpoint"}
 ALGORITHM = "AWS4-HMAC-SHA256"
 EXPIRES_SECS_MAX = 7 * 24 * 3600
 _DATE = "%Y%m%dT%H%M%SZ"
@@ -113,12 +119,18 @@ def check_signature(claim: Claim, request: SignedRequest, secret: str, body: byt
         raise DeniedError("InvalidSignatureException", f"Header 'x-amz-content-sha256' is '{declared[:80]}'; expected {what}.")
     if request.header("x-amz-target") is not None and "x-amz-target" not in claim.signed_headers:
         raise DeniedError("InvalidSignatureException", "Header 'x-amz-target' is not signed; expected it among SignedHeaders.")
-    expected = _sign(claim, request, secret, body_hash)
-    if not hmac.compare_digest(expected.encode(), claim.signature.encode()):
+    sent_for_aws = _with_host(request, f"{_HOST_NAMES.get(claim.service, claim.service)}.{claim.region}.amazonaws.com")
+    if not any(
+        hmac.compare_digest(_sign(claim, each, secret, body_hash).encode(), claim.signature.encode()) for each in (request, sent_for_aws)
+    ):
         raise DeniedError(
             "InvalidSignatureException",
             "The request signature we calculated does not match the signature you provided. Check the secret access key and how it signs.",
         )
+
+
+def _with_host(request: SignedRequest, host: str) -> SignedRequest:
+    return dataclasses.replace(request, headers=[(name, host if name == "host" else value) for name, value in request.headers])
 
 
 def _sign(claim: Claim, request: SignedRequest, secret: str, body_hash: str) -> str:
