@@ -103,7 +103,6 @@ def test_sql_sees_what_somebody_does_on_a_page(
     settings: Settings, site: str, browser: webdriver.Chrome, tmp_path: Path, run_headwater: RunHeadwater
 ) -> None:
     query = "select event_type, count(*)::integer as count from staging.events group by all"
-    wanted = {"_session.start": 1, "page.view": 1, "cart.add": 2, "user.identify": 1}
     with running(WorkerProcess(settings, tmp_path)):
         # The first event makes the tables; how soon one is seen counts once they are there.
         open_page(browser, f"{site}/")
@@ -132,12 +131,11 @@ def test_sql_sees_what_somebody_does_on_a_page(
     bought = next(event for event in events if event["attributes"].get("sku") == "A1")
     assert bought["attributes"]["title"] == "Žluťoučký 🐴"
     assert (bought["metrics"]["price"], bought["metrics"]["count"]) == (9.5, 2)
-    assert bought["browser"].startswith("Chrom") or bought["browser"].startswith("Headless")
+    assert "Chrom" in bought["browser"]
     assert {event["attributes"]["title"] for event in events if event["event_type"] == "cart.add"} == {"Žluťoučký 🐴", "cut \ufffd"}
     assert [event["user_id"] for event in events if event["event_type"] == "user.identify"] == ["jürgen"]
     # Who has cleared the storage is somebody else; else it is one endpoint, one session.
     assert len({event["endpoint_id"] for event in events}) == len({event["session_id"] for event in events}) == 2
-    assert wanted.keys() == doubled.keys()
     assert rows(settings, "dead_letters") == []
 
 
