@@ -319,6 +319,15 @@ def test_bad_call_is_named_and_kept_while_its_neighbours_land(door: Door) -> Non
     assert len(door.values(REJECTED_EVENTS)) == len(bad)
 
 
+@pytest.mark.parametrize(
+    "raw", [rb'{"type":"track","event":"\ud83d","anonymousId":"a"}', b'{"type":"page","anonymousId":"a","properties":{"n":NaN}}']
+)
+def test_call_that_is_hardly_json_costs_no_neighbour(door: Door, raw: bytes) -> None:
+    status, _, answer = door.ask("POST", "/v1/batch", b'{"batch":[' + raw + b"," + json.dumps(CALLS[0]).encode() + b"]}")
+    assert (status, len(answer["rejected"])) == (200, 1)
+    assert [value["event_id"] for value in door.values(RAW_EVENTS)] == ["m1"]
+
+
 def test_lines_are_taken_one_by_one(door: Door) -> None:
     lines = b'{"event":"a","ts":1767225600}\nbroken\n{"event_type":"b","event_timestamp":1767225600000,"event_id":"own"}\n\n{"no":"type"}'
     status, _, answer = door.ask("POST", "/v1/apps/shop/ndjson", lines)

@@ -50,7 +50,7 @@ def test_lines_of_the_page_work_as_written(
             assert "Accepted" in answer
         else:
             script = make_node(folder / "node") / f"{name}.mjs"
-            # Amplify holds the process open; a guest has no key.
-            script.write_text(text + ("\nsetTimeout(() => process.exit(0), 4000);\n" if name == "amplify" else ""))
+            # Amplify sends after five seconds, and holds the process open; a guest has no key.
+            script.write_text(text + ("\nsetTimeout(() => process.exit(0), 8000);\n" if name == "amplify" else ""))
             run([str(shutil.which("node")), str(script)], cwd=script.parent, **({"POOL_ID": pool_id} if name == "amplify" else keys))
         wait_until(lambda: [found for (found,) in rows(settings, columns=["event_type"])] == [EVENT_TYPES[name]], "the event has landed")

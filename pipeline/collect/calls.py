@@ -15,6 +15,7 @@ from agents.parsing.exact_json import Unreadable, parse_exactly
 from agents.parsing.fit import Unfit
 from pipeline.collect import stream_record
 from pipeline.collect.endpoints import read_endpoint, update_endpoint
+from pipeline.collect.loose_json import parse_loosely, write_loosely
 from pipeline.collect.outgoing import Item, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
 from pipeline.imports.times import parse_time
 from schemas.records import Reason
@@ -48,8 +49,9 @@ class CallReader:
 
     def read(self, call: Any) -> list[Item]:
         """The event of a call, and before it the update of its endpoint when the call says who somebody is."""
-        raw = msgspec.json.encode(call)
+        raw = write_loosely(call)
         try:
+            parse_exactly(raw)
             return self._read(call, raw)
         except (Unreadable, Unfit) as error:
             known = {"event_id": _text(call, "messageId")} if isinstance(call, dict) else {}
@@ -119,12 +121,14 @@ class CallReader:
 
 
 def parse_calls(body: bytes) -> dict[str, Any]:
-    """A body of calls: {"batch": [...]}, or one call.
+    """A body of calls: {"batch": [...]}, or one call; whether each call is what it should be is judged later, one by one.
 
     Raises Unreadable when it is not JSON, Unfit when it has no calls.
     """
-    parse_exactly(body)
-    found = json.loads(body)
+    found = parse_loosely(body)
+    if found is None:
+        # Reads it strictly, which says where it is no JSON.
+        found = parse_exactly(body)
     if not isinstance(found, dict):
         raise Unfit(Reason.NOT_AN_OBJECT, "The body is JSON and no object; expected one with batch.", {})
     if "batch" not in found and "type" in found:

@@ -15,6 +15,7 @@ from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
 from agents.parsing.fit import MS_MAX, MS_MIN, Unfit
 from pipeline.collect import stream_record
 from pipeline.collect.endpoints import EndpointFacts, read_endpoint, update_endpoint
+from pipeline.collect.loose_json import parse_loosely, write_loosely
 from pipeline.collect.outgoing import Item, Outgoing, Refusal, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
 from pipeline.collect.stream_record import as_raw, parse_iso_ms
 from pipeline.imports.times import parse_time
@@ -178,7 +179,7 @@ class PutEventsReader:
 
     def _read_odd_entry(self, endpoint_id: str, raw: bytes) -> Iterator[Item]:
         """An endpoint's entry that has other names or types than PutEvents', or is not JSON in places: its events one by one."""
-        found = _parse_loosely(raw)
+        found = parse_loosely(raw)
         events = found.get("Events") if isinstance(found, dict) else None
         if not isinstance(found, dict) or not isinstance(events, (dict, type(None))):
             what = f"Field 'BatchItem.{endpoint_id}.Events' is {_shown(events)}" if isinstance(found, dict) else "The entry is no object"
@@ -188,8 +189,8 @@ class PutEventsReader:
         endpoint = found.get("Endpoint")
         yield from self._read_entry(
             endpoint_id,
-            _write_loosely(endpoint),
-            {event_id: msgspec.Raw(_write_loosely(event)) for event_id, event in (events or {}).items()},
+            write_loosely(endpoint),
+            {event_id: msgspec.Raw(write_loosely(event)) for event_id, event in (events or {}).items()},
         )
 
     def _read_odd_event(self, endpoint_id: str, facts: EndpointFacts, event_id: str, raw: bytes) -> Item:
@@ -245,7 +246,7 @@ def _split_request(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
         return _decode_request(body).BatchItem or {}
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
-    found = _parse_loosely(bytes(body))
+    found = parse_loosely(bytes(body))
     if found is None:
         # Reads it strictly, which says where it is no JSON.
         found = parse_exactly(bytes(body))
@@ -253,24 +254,7 @@ def _split_request(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     if not isinstance(batch, (dict, type(None))) or not isinstance(found, dict):
         what = f"Field 'BatchItem' is {_shown(batch)}" if isinstance(found, dict) else "The body is no object"
         raise Unfit(Reason.WRONG_TYPE, f"{what}; expected an object of entries by endpoint id.", {})
-    return {endpoint_id: msgspec.Raw(_write_loosely(entry)) for endpoint_id, entry in (batch or {}).items()}
-
-
-def _parse_loosely(body: bytes) -> Any:
-    """JSON with what strict readers refuse (NaN, half surrogates, control characters, wrong UTF-8), so that it can be taken apart; or None."""
-    try:
-        return json.loads(body.decode("utf-8", "surrogateescape"), strict=False, parse_int=_whole)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _whole(digits: str) -> float:
-    # Python refuses to turn thousands of digits into a number; no float holds them either.
-    return int(digits) if len(digits) <= 300 else float(digits)
-
-
-def _write_loosely(document: Any) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
+    return {endpoint_id: msgspec.Raw(write_loosely(entry)) for endpoint_id, entry in (batch or {}).items()}
 
 
 def _as_ms(value: Any) -> Any:
