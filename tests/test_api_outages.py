@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 
 from pipeline.config import Settings, load_settings
+from pipeline.definitions.apps import create_app, find_app
+from pipeline.definitions.database import changing, opened_definitions
+from pipeline.definitions.guests import allow_guests
 from pipeline.stack.readiness import answers_kafka, ensure_bucket
 from pipeline.stack.supervision import Supervisor
 from pipeline.topics import ensure_topics
-from tests.api_process import ApiProcess, client, make_access_key, make_app, make_write_key, serving
+from tests.api_process import ApiProcess, client, make_access_key, make_write_key, serving
+from tests.client_programs import make_node, run
 from tests.conftest import free_port_offset, running_stack
-from tests.stream import landed_ids
+from tests.stream import landed_ids, rows
 from tests.worker_process import WorkerProcess, running, wait_until
 
 WHEN = "2026-01-01T00:00:00.000Z"
@@ -55,16 +59,10 @@ def scene(own_stack: Settings) -> Settings:
 
 
 def make_shop(settings: Settings) -> None:
-    if not _has_shop(settings):
-        make_app(settings)
-
-
-def _has_shop(settings: Settings) -> bool:
-    from pipeline.definitions.apps import find_app
-    from pipeline.definitions.database import open_definitions, reading
-
-    with reading(open_definitions(settings)) as connection:
-        return find_app(connection, "shop") is not None
+    """App shop, unless a test before this one has made it: the definitions are the stack's."""
+    with opened_definitions(settings) as engine, changing(engine) as connection:
+        if find_app(connection, "shop") is None:
+            create_app(connection, "shop", "shop")
 
 
 def events_request(ids: list[str], endpoint_id: str = "phone-1") -> dict[str, Any]:
@@ -147,15 +145,57 @@ def test_app_that_sends_through_an_outage_of_kafka_loses_nothing_if_it_sends_aga
     print(f"lost without the loop: {len(lost)} of {len(control_sent)}, for example {sorted(lost)[0]}")
 
 
+@pytest.mark.timeout(900)
+def test_amplify_loses_nothing_through_an_outage_of_kafka_by_its_own_retries(scene: Settings, tmp_path: Path) -> None:
+    folder, supervisor = make_node(tmp_path / "node"), Supervisor(scene)
+    make_shop(scene)
+    with opened_definitions(scene) as engine, changing(engine) as connection:
+        pool_id = allow_guests(connection, "shop")
+    ticks = 2 * (OUTAGE_SECS + 20)
+    # With what both have by default: how long a request is held decides for how long Amplify goes on.
+    with serving(ApiProcess(scene, tmp_path)) as api, running(WorkerProcess(scene, tmp_path)):
+        given = json.dumps({"url": api.url, "appId": "shop", "poolId": pool_id, "ticks": ticks, "waitMs": 60_000})
+        said: list[str] = []
+        sender = threading.Thread(target=lambda: said.append(run(["node", "amplify_outage.mjs"], folder, given)))
+        sender.start()
+        try:
+            wait_until(lambda: bool(ticks_landed(scene)), "the first tick has landed")
+            supervisor.call("stopProcess", "kafka")
+            threading.Event().wait(OUTAGE_SECS)
+        finally:
+            supervisor.call("startProcess", "kafka")
+            wait_until(lambda: answers_kafka(scene), "Kafka answers again")
+            sender.join()
+        found = json.loads(said[0])
+        # It was told that items are not stored, and sent them again.
+        assert found["refusals"] > 0, found
+        wait_until(lambda: len(ticks_landed(scene)) == ticks, "every tick has landed", 60)
+    assert ticks_landed(scene) == Counter(str(tick) for tick in range(ticks))
+
+
+def ticks_landed(settings: Settings) -> Counter[str]:
+    return Counter(
+        dict(attributes)["tick"] for event_type, attributes in rows(settings, columns=["event_type", "attributes"]) if event_type == "tick"
+    )
+
+
 def test_while_kafka_is_away_items_are_answered_in_time_as_not_stored_and_what_is_held_is_bounded(scene: Settings, tmp_path: Path) -> None:
     make_shop(scene)
     key, supervisor = make_access_key(scene, "shop"), Supervisor(scene)
-    limits = {"HEADWATER_ACK_SECS_MAX": "3", "HEADWATER_API_HELD_BYTES_MAX": "400000"}
+    limits = {"HEADWATER_ACK_SECS_MAX": "3", "HEADWATER_API_HELD_BYTES_MAX": "400000", "HEADWATER_API_STREAMS": "clicks=shop"}
     with serving(ApiProcess(scene, tmp_path, **limits)) as api:
         pinpoint = client("pinpoint", api, key, read_timeout=60, max_pool_connections=20)
         assert set(put(pinpoint, events_request(["before"])).values()) == {202}
         supervisor.call("stopProcess", "kafka")
         try:
+            firehose, kinesis = client("firehose", api, key, read_timeout=60), client("kinesis", api, key, read_timeout=60)
+            failed = firehose.put_record_batch(DeliveryStreamName="clicks", Records=[{"Data": b'{"event":"x"}'}, {"Data": b"garbage"}])
+            assert (failed["FailedPutCount"], [each["ErrorCode"] for each in failed["RequestResponses"]]) == (
+                2,
+                ["ServiceUnavailableException"] * 2,
+            )
+            failed = kinesis.put_records(StreamName="clicks", Records=[{"Data": b'{"event":"x"}', "PartitionKey": "p"}])
+            assert (failed["FailedRecordCount"], [each["ErrorCode"] for each in failed["Records"]]) == (1, ["InternalFailure"])
             answers: list[tuple[float, int]] = []
 
             def ask(number: int) -> None:
