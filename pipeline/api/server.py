@@ -28,6 +28,8 @@ from pipeline.definitions.database import open_definitions, reading, translate_e
 from pipeline.definitions.key_ring import KeyRing, load_key_ring
 from pipeline.definitions.vault import build_vault
 from pipeline.stores import build_store
+from pipeline.topics import ensure_topics
+from schemas.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +77,10 @@ def build_app(api: Api) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        refreshing = asyncio.create_task(_refresh_keys(api.gate))
+        tasks = [asyncio.create_task(each) for each in (_refresh_keys(api.gate), _make_topics(api.settings))]
         yield
-        refreshing.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.to_thread(api.outlet.close, STOP_SECS_MAX)
         api.definitions.dispose()
 
@@ -128,3 +131,16 @@ async def _refresh_keys(gate: Gate) -> None:
     while True:
         await asyncio.sleep(KEYS_SECS)
         await asyncio.to_thread(gate.refresh)
+
+
+async def _make_topics(settings: Settings) -> None:
+    """Have the topics, as soon as Kafka answers: one that a broker makes by itself would lack their configuration."""
+    backoff = 0.5
+    while True:
+        try:
+            await asyncio.to_thread(ensure_topics, settings)
+            return
+        except UnavailableError as error:
+            log.warning("Waiting %.1f s for Kafka's topics: %s", backoff, error)
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, 10)
