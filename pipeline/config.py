@@ -118,9 +118,13 @@ class Settings(BaseSettings):
     api_port: int = _setting(0, "port of the HTTP API; 0: 8080 and the port offset", "8080", ge=0, le=65535)
     api_auth: Literal["on", "off"] = _setting("on", "whether callers must show a key; off lets everybody in", "on")
     api_clock_window_secs: float = _setting(900, "how far a signed request's clock may be off", "900", gt=0, le=86400)
-    api_body_bytes_max: int = _setting(16_000_000, "size of a request's body, unpacked, over which it is refused", "16000000", ge=10_000)
+    api_body_bytes_max: int = _setting(10_000_000, "size of a request's body, unpacked, over which it is refused", "10000000", ge=10_000)
+    api_items_max: int = _setting(5_000, "events, calls or lines that one request may hold; one with more is refused", "5000", ge=100)
     api_held_bytes_max: int = _setting(
-        48_000_000, "bytes of bodies and records held for Kafka at once; what is over it is answered as not stored", "48000000", ge=100_000
+        32_000_000,
+        "bytes of bodies, and as many of records, that are held at once; what is over it is answered as not stored",
+        "32000000",
+        ge=100_000,
     )
     api_header_bytes_max: int = _setting(32_768, "size of a request's head over which it is refused", "32768", ge=1_000)
     api_connections_max: int = _setting(2_000, "connections open at once; more are turned away", "2000", ge=1)

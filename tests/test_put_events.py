@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agents.parsing.exact_json import Unreadable
 from agents.parsing.fit import Unfit
 from agents.validate import ValidateRules, validate_batch
-from pipeline.collect.outgoing import Item, Sender
+from pipeline.collect.outgoing import Item, Limits, Sender
 from pipeline.collect.put_events import PutEventsReader
 from pipeline.topology import ENDPOINT_UPDATES, RAW_EVENTS, REJECTED_EVENTS
 from schemas.records import Reason
@@ -35,7 +35,7 @@ EVENT = {
 
 
 def read(body: bytes | dict[str, Any]) -> list[Item]:
-    return PutEventsReader("shop", SENDER, BYTES_MAX).read(body if isinstance(body, bytes) else json.dumps(body).encode())
+    return PutEventsReader("shop", SENDER, Limits(BYTES_MAX)).read(body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 def batch(events: dict[str, Any], endpoint: Any = None, endpoint_id: str = "phone-1") -> dict[str, Any]:
@@ -206,6 +206,82 @@ def test_bad_endpoint_is_refused_and_its_events_are_not(endpoint: Any) -> None:
 def test_body_that_is_none_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises((Unreadable, Unfit)):
         read(body)
+
+
+HALF = rb'"\ud83d"'
+
+
+def test_id_that_is_no_text_is_refused_and_its_neighbours_are_not() -> None:
+    good = json.dumps(EVENT).encode()
+    items = read(b'{"BatchItem":{"phone-1":{"Endpoint":{},"Events":{"good":' + good + b"," + HALF + b":" + good + b"}}}}")
+    assert [record["event_id"] for record in records(items)] == ["good"]
+    assert [reason for reason, _ in refusals(items).values()] == [Reason.NOT_JSON]
+    items = read(
+        b'{"BatchItem":{'
+        + HALF
+        + b':{"Endpoint":{},"Events":{"lost":'
+        + good
+        + b'}},"phone-1":{"Endpoint":{},"Events":{"good":'
+        + good
+        + b"}}}}"
+    )
+    assert [record["event_id"] for record in records(items)] == ["good"]
+    assert len(refusals(items)) == 1
+
+
+@pytest.mark.parametrize("is_pretty", [False, True])
+def test_what_stands_twice_under_one_name_is_read_twice(is_pretty: bool) -> None:
+    def dump(document: Any) -> bytes:
+        return json.dumps(document, indent=2 if is_pretty else None).encode()
+
+    first, second = dump(EVENT | {"EventType": "first"}), dump(EVENT | {"EventType": "second"})
+    items = read(b'{"BatchItem": {"phone-1": {"Endpoint": {}, "Events": {"e": ' + first + b', "e": ' + second + b"}}}}")
+    assert [(record["event_id"], record["event_type"]) for record in records(items)] == [("e", "first"), ("e", "second")]
+    entry = b'"phone-1": {"Events": {"%b": %b}}'
+    items = read(b'{"BatchItem": {' + entry % (b"e1", first) + b", " + entry % (b"e2", second) + b"}}")
+    assert [(record["event_id"], record["event_type"]) for record in records(items)] == [("e1", "first"), ("e2", "second")]
+    twice = first.replace(b"{", b'{"EventType": "zeroth", ', 1)
+    items = read(b'{"BatchItem": {"phone-1": {"Events": {"bad": ' + twice + b', "good": ' + second + b"}}}}")
+    assert [record["event_id"] for record in records(items)] == ["good"]
+    assert refusals(items)["bad"][0] is Reason.DUPLICATE_KEY
+
+
+def test_without_the_count_of_names_what_stands_twice_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.collect.put_events.count_names", lambda _: None)
+    event = json.dumps(EVENT).encode()
+    assert len(records(read(b'{"BatchItem":{"phone-1":{"Events":{"e":' + event + b',"e":' + event + b"}}}}"))) == 1
+
+
+@pytest.mark.parametrize(("count", "is_taken"), [(9, True), (10, True), (11, False)])
+def test_request_may_hold_so_many_items_and_no_more(count: int, is_taken: bool) -> None:
+    body = json.dumps(batch({f"e{number}": {"EventType": "x", "Timestamp": WHEN} for number in range(count)})).encode()
+    reader = PutEventsReader("shop", SENDER, Limits(BYTES_MAX, items_max=10))
+    if is_taken:
+        assert len(reader.read(body)) == count
+    else:
+        with pytest.raises(TooMuchError, match="more than 10 items"):
+            reader.read(body)
+
+
+@pytest.mark.parametrize("part", [b'"i":0,', b'"%d":{},'])
+def test_body_of_very_many_small_things_is_refused_before_it_is_parsed(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.collect.put_events._split_request", lambda _: pytest.fail("it was parsed"))
+    text = b"".join(part % number if b"%" in part else part for number in range(300_000)).rstrip(b",")
+    with pytest.raises(TooMuchError):
+        read(b'{"BatchItem":{"phone-1":{"Events":{' + text + b"}}}}")
+
+
+def test_endpoint_that_each_event_repeats_counts_each_time() -> None:
+    endpoint = {"Attributes": {"about": ["x" * 50_000]}}
+    events = {f"e{number}": {"EventType": "x", "Timestamp": WHEN} for number in range(100)}
+    with pytest.raises(TooMuchError, match="1000000 bytes"):
+        PutEventsReader("shop", SENDER, Limits(BYTES_MAX, bytes_max=1_000_000)).read(json.dumps(batch(events, endpoint)).encode())
+
+
+def test_what_is_refused_keeps_the_network_of_its_sender_only() -> None:
+    (item,) = read(batch({"bad": {"EventType": "x"}}))
+    rejected = json.loads(item.outgoing.value)
+    assert rejected["headwater"]["client_ip"] == json.loads(rejected["value"])["headwater"]["client_ip"] == "192.0.2.0"
 
 
 def test_more_than_pinpoint_took_is_kept() -> None:

@@ -41,7 +41,7 @@ async def show_all(request: Request) -> Response:
     """GetApps: `page-size` apps after `token`; a key of one app sees that one."""
     admitted = await admit(request, Scope.READ, any_app=True)
     size = request.query_params.get("page-size", str(PAGE_MAX))
-    if not size.isdecimal() or not 1 <= int(size) <= PAGE_MAX:
+    if not size.isdecimal() or len(size) > 3 or not 1 <= int(size) <= PAGE_MAX:
         raise bad_request(f"Parameter 'page-size' is '{size[:20]}'; expected a number from 1 to {PAGE_MAX}.")
     token = request.query_params.get("token")
     only = admitted.caller.app_id

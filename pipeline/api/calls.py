@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from agents.parsing.exact_json import Unreadable
 from agents.parsing.fit import Unfit
-from pipeline.api.context import api_of, ask_gate, read_sender, read_signed, require_app, require_rate, send_items, send_refusal
+from pipeline.api.context import api_of, ask_gate, limits_of, read_sender, read_signed, require_app, require_rate, send_items, send_refusal
 from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.gate import read_write_key
@@ -14,23 +14,30 @@ from pipeline.collect.calls import CallReader, parse_calls, parse_sent_at
 from pipeline.collect.outgoing import outgoing_refusal, refuse
 from pipeline.definitions.key import Scope
 
+# A body whose key stands within it: a page's beacon is smaller, and t.js makes its batches smaller when it is told so.
+KEYLESS_BYTES_MAX = 256_000
+
 
 async def take_calls(request: Request) -> Response:
     """Calls in a batch. What is not stored fails the whole: trackers send it again with the same ids, and the worker tells them apart."""
     api = api_of(request)
     # A page that is left sends no header: its key stands in the body.
     shown = read_write_key(read_signed(request))
-    caller = await ask_gate(api, lambda: api.gate.find_writer(shown)) if shown is not None else None
-    body = api.bodies.unpack(await api.bodies.read(request), request.headers.get("content-encoding", "").strip().lower())
+    caller = None
+    if shown is not None:
+        caller = await ask_gate(api, lambda: api.gate.find_writer(shown))
+    elif api.gate.is_open:
+        caller = api.gate.find_writer("")
+    # Before a key is seen nobody is given much room.
+    bytes_max = None if caller is not None else KEYLESS_BYTES_MAX
+    body, limits = api.bodies.unpack(request, await api.bodies.read(request, bytes_max), bytes_max), limits_of(request)
     try:
-        parsed = parse_calls(body)
+        parsed = parse_calls(body, limits)
     except (Unreadable, Unfit) as error:
         if caller is not None and caller.app_id is not None:
             caller.require(Scope.INGEST, caller.app_id)
             refusal = refuse(error, body)
-            await send_refusal(
-                request, outgoing_refusal(refusal, caller.app_id, read_sender(request, None), api.settings.message_bytes_max)
-            )
+            await send_refusal(request, outgoing_refusal(refusal, caller.app_id, read_sender(request, None), limits.event_bytes_max))
         raise bad_request(f"The body: {error.error}") from None
     if caller is None:
         written = parsed.get("writeKey")
@@ -48,8 +55,7 @@ async def take_calls(request: Request) -> Response:
     require_rate(request, caller, len(parsed["batch"]))
     sender = msgspec.structs.replace(read_sender(request, None, source="batch"), sent_at=parse_sent_at(parsed.get("sentAt")))
     shared = parsed.get("context")
-    reader = CallReader(app_id, sender, api.settings.message_bytes_max, shared if isinstance(shared, dict) else {})
-    items = [item for call in parsed["batch"] for item in reader.read(call)]
+    items = CallReader(app_id, sender, limits, shared if isinstance(shared, dict) else {}).read_all(parsed["batch"])
     stored = await send_items(request, "batch", items)
     if not all(stored):
         raise ApiError(

@@ -1,6 +1,7 @@
 """What every resource works with: the settings, the way to Kafka, the gate, the definitions; and how a request is let in."""
 
 import datetime as dt
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pipeline.auth.errors import UNKNOWN, DeniedError
 from pipeline.auth.gate import REST_SERVICES, Caller, Gate
 from pipeline.auth.rates import Rates
 from pipeline.auth.sigv4 import SignedRequest
-from pipeline.collect.outgoing import Item, Outgoing, Sender
+from pipeline.collect.outgoing import Item, Limits, Outgoing, Sender
 from pipeline.collect.streams import Streams
 from pipeline.config import Settings
 from pipeline.definitions.key import Scope
@@ -50,7 +51,14 @@ class Admitted:
     body: bytes
 
 
+def limits_of(request: Request) -> Limits:
+    """What one request may hold, by the settings."""
+    settings = api_of(request).settings
+    return Limits(settings.message_bytes_max, settings.api_items_max, settings.api_held_bytes_max)
+
+
 def api_of(request: Request) -> Api:
+    """What the request's resource works with."""
     return cast(Api, request.app.state.api)
 
 
@@ -68,11 +76,11 @@ async def admit(
     presumed.caller.require(scope, presumed.caller.app_id if any_app else app_id)
     packed = await api.bodies.read(request)
     caller = api.gate.prove(presumed, signed, packed)
-    return Admitted(caller, api.bodies.unpack(packed, request.headers.get("content-encoding", "").strip().lower()))
+    return Admitted(caller, api.bodies.unpack(request, packed))
 
 
 async def ask_gate(api: Api, ask: Callable[[], T]) -> T:
-    """What the gate says; whom it does not know it looks up anew first: a key works as soon as it is made."""
+    """What the gate says; whom it does not know it looks up anew first: a key works as soon as it is made. Raises DeniedError."""
     asked_at = time.monotonic()
     try:
         return ask()
@@ -94,9 +102,12 @@ async def require_app(request: Request, app_id: str) -> None:
 
 def require_rate(request: Request, caller: Caller, count: int) -> None:
     """Raises ApiError (429) when the key's own bound is reached."""
-    if caller.events_per_sec is not None and not api_of(request).rates.take_events(caller.name, caller.events_per_sec, count):
-        message = f"Key '{caller.name}' may send {caller.events_per_sec:g} events a second; send it again in a second."
-        raise ApiError(429, "TooManyRequestsException", message, {"retry-after": "1"})
+    if caller.events_per_sec is None:
+        return
+    wait_secs = math.ceil(api_of(request).rates.take_events(caller.name, caller.events_per_sec, count))
+    if wait_secs:
+        message = f"Key '{caller.name}' may send {caller.events_per_sec:g} events a second; send it again in {wait_secs} s."
+        raise ApiError(429, "TooManyRequestsException", message, {"retry-after": str(wait_secs)})
 
 
 def read_sender(request: Request, sent_at: dt.datetime | None, source: str = SOURCE) -> Sender:
@@ -143,5 +154,9 @@ async def send_items(request: Request, door: str, items: Sequence[Item]) -> list
 
 
 async def send_refusal(request: Request, outgoing: Outgoing) -> None:
-    """Keep a body that was refused as a whole, where Kafka can be reached; the answer does not depend on it."""
-    await api_of(request).outlet.send([outgoing])
+    """Keep a body that was refused as a whole. Raises ApiError (500) when Kafka has not taken it: the client shall not drop it then."""
+    (is_stored,) = await api_of(request).outlet.send([outgoing])
+    if not is_stored:
+        raise ApiError(
+            500, "InternalServerErrorException", "The body is no events, and is not stored to be looked at either; send it again."
+        )

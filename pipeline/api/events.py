@@ -4,7 +4,6 @@ What clients do with an answer decides whether events are lost. A whole request 
 is away the answer is HTTP 202 with StatusCode 500 for each item, which every SDK of Pinpoint's sends again.
 """
 
-import uuid
 from typing import Any
 
 from starlette.requests import Request
@@ -12,15 +11,17 @@ from starlette.responses import Response
 
 from agents.parsing.exact_json import Unreadable
 from agents.parsing.fit import Unfit
-from pipeline.api.context import admit, api_of, read_sender, require_app, require_rate, send_items, send_refusal
-from pipeline.api.errors import bad_request, json_response
+from pipeline.api.context import admit, api_of, limits_of, read_sender, require_app, require_rate, send_items, send_refusal
+from pipeline.api.errors import ApiError, bad_request, json_response
+from pipeline.api.observed import REQUEST_ID
 from pipeline.collect.endpoints import read_endpoint, update_endpoint
 from pipeline.collect.outgoing import Item, outgoing_refusal, refuse
 from pipeline.collect.put_events import PutEventsReader
 from pipeline.definitions.key import Scope
+from schemas.records import Reason
 
-ACCEPTED = {"StatusCode": 202, "Message": "Accepted"}
-NOT_STORED = {"StatusCode": 500, "Message": "Not stored: Kafka has not acknowledged it. Send it again with the same ids."}
+ACCEPTED: dict[str, Any] = {"StatusCode": 202, "Message": "Accepted"}
+NOT_STORED: dict[str, Any] = {"StatusCode": 500, "Message": "Not stored: Kafka has not acknowledged it. Send it again with the same ids."}
 
 
 async def put_events(request: Request) -> Response:
@@ -28,11 +29,11 @@ async def put_events(request: Request) -> Response:
     app_id: str = request.path_params["app_id"]
     admitted = await admit(request, Scope.INGEST, app_id)
     await require_app(request, app_id)
-    sender, bytes_max = read_sender(request, admitted.caller.sent_at), api_of(request).settings.message_bytes_max
+    sender, limits = read_sender(request, admitted.caller.sent_at), limits_of(request)
     try:
-        items = PutEventsReader(app_id, sender, bytes_max).read(admitted.body)
+        items = PutEventsReader(app_id, sender, limits).read(admitted.body)
     except (Unreadable, Unfit) as error:
-        await send_refusal(request, outgoing_refusal(refuse(error, admitted.body), app_id, sender, bytes_max))
+        await send_refusal(request, outgoing_refusal(refuse(error, admitted.body), app_id, sender, limits.event_bytes_max))
         raise bad_request(f"The body: {error.error}") from None
     require_rate(request, admitted.caller, len(items))
     stored = await send_items(request, "put_events", items)
@@ -47,19 +48,20 @@ async def update_one_endpoint(request: Request) -> Response:
     require_rate(request, admitted.caller, 1)
     sender, bytes_max = read_sender(request, admitted.caller.sent_at), api_of(request).settings.message_bytes_max
     try:
+        if len(admitted.body) > bytes_max:
+            raise Unfit(Reason.TOO_LARGE, f"The endpoint has {len(admitted.body)} bytes; expected at most {bytes_max}.", {})
         facts = read_endpoint(admitted.body)
     except (Unreadable, Unfit) as error:
         refusal = refuse(error, admitted.body, endpoint_id=endpoint_id)
-        await send_items(request, "endpoints", [Item(outgoing_refusal(refusal, app_id, sender, bytes_max), endpoint_id, None, refusal)])
+        item = Item(outgoing_refusal(refusal, app_id, sender, bytes_max), endpoint_id, None, refusal)
+        if not (await send_items(request, "endpoints", [item]))[0]:
+            raise ApiError(500, "InternalServerErrorException", NOT_STORED["Message"]) from None
         raise bad_request(error.error) from None
     stored = await send_items(request, "endpoints", [Item(update_endpoint(app_id, endpoint_id, facts, sender), endpoint_id)])
-    request_id = str(uuid.uuid4())
     if not stored[0]:
         # There is one item only: it fails as a whole, in the way that SDKs try again.
-        return json_response(
-            {"Message": NOT_STORED["Message"], "RequestID": request_id}, 500, {"x-amzn-errortype": "InternalServerErrorException"}
-        )
-    return json_response({"Message": "Accepted", "RequestID": request_id}, 202)
+        raise ApiError(500, "InternalServerErrorException", NOT_STORED["Message"])
+    return json_response({"Message": "Accepted", "RequestID": request.scope[REQUEST_ID]}, 202)
 
 
 def _results(items: list[Item], stored: list[bool]) -> dict[str, Any]:
@@ -69,10 +71,10 @@ def _results(items: list[Item], stored: list[bool]) -> dict[str, Any]:
         found = results.get(item.endpoint_id)
         if found is None:
             found = results[item.endpoint_id] = {"EndpointItemResponse": ACCEPTED, "EventsItemResponse": {}}
-        if item.refusal is not None:
-            answer: dict[str, Any] = {"StatusCode": 400, "Message": item.refusal.error}
-        else:
-            answer = ACCEPTED if is_stored else NOT_STORED
+        # What is refused is so only once its dead letter is safe.
+        answer: dict[str, Any] = NOT_STORED if not is_stored else ACCEPTED
+        if is_stored and item.refusal is not None:
+            answer = {"StatusCode": 400, "Message": item.refusal.error}
         if item.event_id is None:
             found["EndpointItemResponse"] = answer
         else:

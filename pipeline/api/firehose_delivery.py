@@ -5,8 +5,6 @@ counts as delivered, 413 as refused for good, and everything else is delivered a
 have no id of their own get theirs: so a second delivery lands nothing twice.
 """
 
-import base64
-import binascii
 import json
 import time
 from typing import Any
@@ -14,10 +12,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agents.parsing.fit import MS_MAX, MS_MIN
 from pipeline.api.context import admit, api_of, read_sender
 from pipeline.api.errors import ApiError, json_response, not_found
-from pipeline.api.record_streams import send_records
+from pipeline.api.record_streams import decode_base64, send_records
 from pipeline.auth.errors import DeniedError
+from pipeline.collect.outgoing import TooMuchError
 from pipeline.definitions.key import Scope
 
 RECORDS_MAX = 10_000
@@ -30,6 +30,8 @@ async def take_delivery(request: Request) -> Response:
         await _take(request, request_id)
     except ApiError as error:
         return _answer(request_id, error.status, error.message)
+    except TooMuchError as error:
+        return _answer(request_id, 413, str(error))
     except DeniedError as error:
         return _answer(request_id, 403, error.message)
     return _answer(request_id, 200, None)
@@ -43,12 +45,11 @@ async def _take(request: Request, request_id: str) -> None:
         raise not_found("Stream", name[:128], f"setting HEADWATER_API_STREAMS declares it, as '{name[:64]}=app'.")
     body = _parse(admitted.body, request_id)
     sender = read_sender(request, None, source=f"firehose:{stream.name}")
+    # Free JSON that tells no time has that of its delivery, which a second delivery repeats.
     timestamp = body.get("timestamp")
-    if isinstance(timestamp, int) and not isinstance(timestamp, bool) and 0 < timestamp < 253_402_300_800_000:
-        # Free JSON that tells no time has that of its delivery, which a second delivery repeats.
-        sender = type(sender)(timestamp, sender.source, sender.client_ip, sender.user_agent)
+    is_time = isinstance(timestamp, int) and not isinstance(timestamp, bool) and MS_MIN <= timestamp <= MS_MAX
     records = [(_data(record, place), f"{request_id}/{place}") for place, record in enumerate(body["records"])]
-    stored = await send_records(request, "firehose_delivery", admitted, stream, sender, records)
+    stored = await send_records(request, "firehose_delivery", admitted, stream, sender, records, timestamp if is_time else None)
     if not all(stored):
         raise ApiError(500, "InternalFailure", f"{stored.count(False)} of {len(stored)} records are not stored; deliver all of it again.")
 
@@ -69,13 +70,10 @@ def _parse(body: bytes, request_id: str) -> dict[str, Any]:
 
 
 def _data(record: Any, place: int) -> bytes:
-    data = record.get("data") if isinstance(record, dict) else None
-    try:
-        if isinstance(data, str):
-            return base64.b64decode(data, validate=True)
-    except binascii.Error:
-        pass
-    raise ApiError(400, "ValidationException", f"Field 'data' of record {place} is no base64.")
+    found = decode_base64(record.get("data") if isinstance(record, dict) else None)
+    if found is None:
+        raise ApiError(400, "ValidationException", f"Field 'data' of record {place} is no base64.")
+    return found
 
 
 def _answer(request_id: str, status: int, error: str | None) -> Response:

@@ -43,14 +43,14 @@ async def get_id(request: Request, body: dict[str, Any]) -> dict[str, Any]:
 async def get_credentials(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """Keys of an hour for an identity."""
     api, identity_id = api_of(request), body.get("IdentityId")
-    app_id = _find_app(api, identity_id)
-    if app_id is None:
+    pool_id = _find_pool(api, identity_id)
+    if pool_id is None:
         await api.gate.know_since(time.monotonic())
-        app_id = _find_app(api, identity_id)
-    if app_id is None or not isinstance(identity_id, str):
+        pool_id = _find_pool(api, identity_id)
+    if pool_id is None or not isinstance(identity_id, str):
         shown = "missing" if identity_id is None else f"'{str(identity_id)[:128]}'"
         raise ApiError(400, "ResourceNotFoundException", f"Field 'IdentityId' is {shown}; expected an identity of a pool of ours.")
-    given = api.gate.desk.give_credentials(app_id, identity_id, time.time())
+    given = api.gate.desk.give_credentials(pool_id, identity_id, time.time())
     return {
         "IdentityId": identity_id,
         "Credentials": {
@@ -62,8 +62,8 @@ async def get_credentials(request: Request, body: dict[str, Any]) -> dict[str, A
     }
 
 
-def _find_app(api: Api, identity_id: object) -> str | None:
-    return api.gate.desk.find_app(identity_id, api.gate.ring.guest_pools) if isinstance(identity_id, str) else None
+def _find_pool(api: Api, identity_id: object) -> str | None:
+    return api.gate.desk.find_pool(identity_id, api.gate.ring.guest_pools) if isinstance(identity_id, str) else None
 
 
 OPERATIONS = {

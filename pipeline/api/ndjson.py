@@ -3,10 +3,10 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.context import admit, api_of, read_sender, require_app, require_rate, send_items
+from pipeline.api.context import admit, api_of, limits_of, read_sender, require_app, require_rate, send_items
 from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.collect.free_json import RecordReader
-from pipeline.collect.outgoing import Item
+from pipeline.collect.outgoing import Items, TooMuchError
 from pipeline.definitions.key import Scope
 
 
@@ -20,14 +20,23 @@ async def take_lines(request: Request) -> Response:
     if name is not None and stream is None:
         raise bad_request(f"Parameter 'stream' is '{name[:128]}'; expected a stream that setting HEADWATER_API_STREAMS declares.")
     sender = read_sender(request, admitted.caller.sent_at, source="ndjson")
-    reader = RecordReader(app_id, sender, api.settings.message_bytes_max, stream.mapping if stream is not None else None)
-    lines = [(number, line) for number, line in enumerate(admitted.body.split(b"\n"), 1) if line.strip()]
-    items: list[tuple[int, Item]] = [(number, item) for number, line in lines for item in reader.read(line)]
-    require_rate(request, admitted.caller, len(items))
-    stored = await send_items(request, "ndjson", [item for _, item in items])
+    limits = limits_of(request)
+    limits.check_tokens(admitted.body)
+    reader = RecordReader(app_id, sender, limits, stream.mapping if stream is not None else None)
+    if admitted.body.count(b"\n") > limits.items_max:
+        raise TooMuchError(f"The body has more than {limits.items_max} lines (setting API_ITEMS_MAX); send fewer at once.")
+    items = Items(limits)
+    numbers: list[int] = []
+    for number, line in enumerate(admitted.body.split(b"\n"), 1):
+        if line.strip():
+            items.add(reader.read(line))
+            numbers += [number] * (len(items.made) - len(numbers))
+    require_rate(request, admitted.caller, len(items.made))
+    stored = await send_items(request, "ndjson", items.made)
     if not all(stored):
         raise ApiError(
             500, "InternalServerErrorException", f"{stored.count(False)} of {len(stored)} records are not stored; send all of it again."
         )
-    refused = [{"line": number, "error": item.refusal.error} for number, item in items if item.refusal is not None]
-    return json_response({"accepted": len(items) - len(refused), "rejected": refused})
+    named = zip(numbers, items.made, strict=True)
+    refused = [{"line": number, "error": item.refusal.error} for number, item in named if item.refusal is not None]
+    return json_response({"accepted": len(items.made) - len(refused), "rejected": refused})

@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.api.errors import ApiError, render_error
 from pipeline.api.metrics import ApiMetrics
 from pipeline.auth.errors import DeniedError
+from pipeline.collect.outgoing import TooMuchError
 
 log = logging.getLogger("headwater.access")
 
@@ -23,10 +25,10 @@ _MALFORMED = frozenset({"IncompleteSignatureException"})
 
 
 class Observed:
-    """ASGI middleware: a request's id, its metrics, its line in the log."""
+    """ASGI middleware: a request's id, its metrics, its line in the log; at its end `release` lets go of what it held."""
 
-    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics, release: Callable[[Scope], None]) -> None:
+        self._app, self._metrics, self._release = app, metrics, release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,6 +48,7 @@ class Observed:
         try:
             await self._app(scope, receive, send_noting)
         finally:
+            self._release(scope)
             secs = time.perf_counter() - began
             self._metrics.requests.labels(str(status)).inc()
             self._metrics.seconds.observe(secs)
@@ -82,6 +85,8 @@ def explain(error: Exception, scope: Scope) -> ApiError:
     """The answer that an error stands for."""
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, TooMuchError):
+        return ApiError(413, "PayloadTooLargeException", str(error))
     if isinstance(error, DeniedError):
         return ApiError(400 if error.kind in _MALFORMED else 403, error.kind, error.message)
     log.error("Request %s %s failed.", scope[REQUEST_ID], scope["method"], exc_info=error)

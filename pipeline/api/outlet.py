@@ -52,6 +52,7 @@ class Outlet:
             return []
         size = sum([len(record.key) + len(record.value) for record in records])
         if self._bytes_held + size > self._settings.api_held_bytes_max:
+            # It may be taken later: what can never be is refused where items are made (Limits.bytes_max).
             return [False] * len(records)
         self._bytes_held += size
         waiting = _Waiting(asyncio.get_running_loop(), functools.partial(self._release, size))
@@ -97,6 +98,8 @@ class Outlet:
         Raises confluent_kafka.KafkaException, or LookupError for a topic that is not there.
         """
         found = self._producer.list_topics(timeout=2).topics
+        if not self._thread.is_alive():
+            raise LookupError("Nobody listens to Kafka's answers; start the API anew.")
         missing = [name for name in self._names.values() if name not in found]
         if missing:
             raise LookupError(f"Kafka has no topic '{missing[0]}'; a worker makes it, or 'headwater up'.")
@@ -126,14 +129,21 @@ class Outlet:
             self._is_broken.set()
 
     def _poll_forever(self) -> None:
+        broken: Any = None
         while not self._is_closed.is_set():
-            self._producer.poll(0.2)
-            if self._is_broken.is_set():
-                broken, self._producer = self._producer, self._open()
-                self._is_broken.clear()
-                # What it held is told to have failed, and so answered for.
-                broken.purge()
-                broken.flush(1)
+            try:
+                self._producer.poll(0.2)
+                if self._is_broken.is_set():
+                    broken, self._producer = self._producer, self._open()
+                    self._is_broken.clear()
+                    # What it held is told to have failed, and so answered for.
+                    broken.purge()
+                if broken is not None and not broken.flush(0.1):
+                    broken = None
+            except Exception:
+                # Without this thread nobody would hear of any answer.
+                log.exception("Kafka's client failed while it was listened to; it is listened to again.")
+                self._is_closed.wait(0.5)
 
 
 class _Waiting:

@@ -32,6 +32,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _is_in_head = True
     _head_bytes = 0
+    _is_body_whole = True
+    _name_bytes = 0
     _refusal: tuple[int, str, str] | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -58,8 +60,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_in_head, self._head_bytes = True, 0
-        self._name_bytes = 0
+        self._is_in_head, self._is_body_whole = True, False
+        self._head_bytes = self._name_bytes = 0
         if self._deadline is None:
             self._await_head()
 
@@ -84,6 +86,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._is_body_whole = True
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._is_body_whole and self._deadline is None and not self.transport.is_closing():
+            # Answered without its body: what is left of that may not keep the connection for ever.
+            self._deadline = self.loop.call_later(self.limits.secs_max, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be read as HTTP, and what is refused while it is read, in AWS's shape."""
@@ -122,7 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         body = f'{{"Message":"{message}","RequestID":"{request_id}"}}'.encode()
         head = (
             f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-amzn-errortype: {kind}\r\nx-amzn-requestid: {request_id}\r\naccess-control-allow-origin: *\r\nconnection: close\r\n\r\n"
+            f"x-amzn-errortype: {kind}\r\nx-amzn-requestid: {request_id}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()

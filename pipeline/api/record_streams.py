@@ -5,7 +5,6 @@ not acknowledge fails record by record, in the way that SDKs send again.
 """
 
 import base64
-import binascii
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from typing import Any
 
 from starlette.requests import Request
 
-from pipeline.api.context import Admitted, api_of, read_sender, require_rate, send_items
+from pipeline.api.context import Admitted, api_of, limits_of, read_sender, require_app, require_rate, send_items
 from pipeline.api.errors import ApiError
 from pipeline.collect.free_json import RecordReader
-from pipeline.collect.outgoing import Item, Sender
+from pipeline.collect.outgoing import Items, Sender
 from pipeline.collect.streams import Stream
 from pipeline.definitions.key import Scope
 
@@ -98,20 +97,28 @@ def find_stream(request: Request, member: str, body: dict[str, Any]) -> Stream:
 
 
 async def send_records(
-    request: Request, door: str, admitted: Admitted, stream: Stream, sender: Sender, records: Sequence[tuple[bytes, str | None]]
+    request: Request,
+    door: str,
+    admitted: Admitted,
+    stream: Stream,
+    sender: Sender,
+    records: Sequence[tuple[bytes, str | None]],
+    default_time: int | None = None,
 ) -> list[bool]:
     """Write the records of a stream, each its data and what a resend of it repeats; for each, whether Kafka has all of it."""
     admitted.caller.require(Scope.INGEST, stream.app_id)
+    await require_app(request, stream.app_id)
+    limits = limits_of(request)
     reader = RecordReader(
-        stream.app_id, sender, api_of(request).settings.message_bytes_max, stream.mapping, may_name_apps=admitted.caller.app_id is None
+        stream.app_id, sender, limits, stream.mapping, may_name_apps=admitted.caller.app_id is None, default_time=default_time
     )
-    items: list[Item] = []
+    items = Items(limits)
     ends: list[int] = []
     for data, id_base in records:
-        items += reader.read(data, id_base)
-        ends.append(len(items))
-    require_rate(request, admitted.caller, len(items))
-    stored = await send_items(request, door, items)
+        items.add(reader.read(data, id_base))
+        ends.append(len(items.made))
+    require_rate(request, admitted.caller, len(items.made))
+    stored = await send_items(request, door, items.made)
     return [all(stored[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
@@ -140,14 +147,18 @@ def _object(value: Any, name: str) -> dict[str, Any]:
 
 def _data(record: dict[str, Any], place: int) -> bytes:
     data = record.get("Data")
-    if isinstance(data, bytes):
-        return data
+    found = data if isinstance(data, bytes) else decode_base64(data)
+    if found is None:
+        raise ApiError(400, "SerializationException", f"Field 'Data' of record {place} is {_shown(data)}; expected base64.")
+    return found
+
+
+def decode_base64(value: Any) -> bytes | None:
+    """The bytes of a text that is base64; None for anything else."""
     try:
-        if isinstance(data, str):
-            return base64.b64decode(data, validate=True)
-    except binascii.Error:
-        pass
-    raise ApiError(400, "SerializationException", f"Field 'Data' of record {place} is {_shown(data)}; expected base64.")
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _require_partition_key(record: dict[str, Any], name: str) -> None:
@@ -161,4 +172,9 @@ def _kinesis_place(place: int) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return "missing" if value is None else repr(value)[:80]
+    """A value as an error shows it; of what holds others only what it is."""
+    if value is None:
+        return "missing"
+    if isinstance(value, (list, dict, tuple, set)):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    return repr(value[:80] if isinstance(value, (str, bytes)) else value)[:80]

@@ -53,7 +53,7 @@ def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet =
 
     def load_ring() -> KeyRing:
         with translate_errors(engine), reading(engine) as connection:
-            return load_key_ring(connection, vault)
+            return load_key_ring(connection, vault, lambda error: log.warning("A key is left out: %s", error))
 
     gate = Gate(
         load_ring,
@@ -88,7 +88,7 @@ def build_app(api: Api) -> Starlette:
         routes=ROUTES,
         lifespan=lifespan,
         middleware=[
-            Middleware(Observed, metrics=api.metrics),
+            Middleware(Observed, metrics=api.metrics, release=api.bodies.release),
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(api.settings.api_origins),
@@ -101,6 +101,8 @@ def build_app(api: Api) -> Starlette:
         ],
         exception_handlers={HTTPException: answer_http_exception},
     )
+    # A path with a slash too many is none of ours: AWS's SDKs follow no redirect.
+    app.router.redirect_slashes = False
     app.state.api = api
     return app
 

@@ -12,10 +12,13 @@ from pipeline.api import identities, record_streams
 from pipeline.api.context import Admitted, admit, api_of
 from pipeline.api.errors import ApiError
 from pipeline.auth.errors import DeniedError
+from pipeline.collect.outgoing import TooMuchError
 from pipeline.definitions.key import Scope
 
 CBOR = "application/x-amz-cbor-1.1"
 JSON = "application/x-amz-json-1.1"
+# What Cognito's two operations hold is a pool or an identity.
+IDENTITY_BYTES_MAX = 4_096
 
 
 async def call_target(request: Request) -> Response:
@@ -26,6 +29,8 @@ async def call_target(request: Request) -> Response:
     except DeniedError as error:
         # AWS answers 400 here; its SDKs read the name.
         return _answer({"__type": error.kind, "message": error.message}, 400, is_cbor, {"x-amzn-errortype": error.kind})
+    except TooMuchError as error:
+        return _answer({"__type": "ValidationException", "message": str(error)}, 413, is_cbor, {"x-amzn-errortype": "ValidationException"})
     except ApiError as error:
         headers = {"x-amzn-errortype": error.kind} | error.headers
         return _answer({"__type": error.kind, "message": error.message}, error.status, is_cbor, headers)
@@ -35,7 +40,7 @@ async def _run(request: Request, is_cbor: bool) -> dict[str, Any]:
     target = request.headers.get("x-amz-target", "")
     if target in identities.OPERATIONS:
         identities.require_guest_rate(request)
-        body = await api_of(request).bodies.read(request)
+        body = await api_of(request).bodies.read(request, IDENTITY_BYTES_MAX)
         return await identities.OPERATIONS[target](request, _parse(body, is_cbor))
     operation = record_streams.OPERATIONS.get(target)
     if operation is None:
@@ -50,12 +55,20 @@ async def _run(request: Request, is_cbor: bool) -> dict[str, Any]:
 
 def _parse(body: bytes, is_cbor: bool) -> dict[str, Any]:
     try:
-        found = cbor2.loads(body) if is_cbor else json.loads(body)
+        found = cbor2.loads(body, max_depth=16, semantic_decoders=_UNSHARED) if is_cbor else json.loads(body)
     except (ValueError, RecursionError, cbor2.CBORError, MemoryError, OverflowError) as error:
         raise ApiError(400, "SerializationException", f"The body is not {'CBOR' if is_cbor else 'JSON'}: {str(error)[:200]}.") from None
     if not isinstance(found, dict):
         raise ApiError(400, "SerializationException", "The body is no object; expected one with the operation's members.")
     return found
+
+
+def _refuse_shared(*_: Any) -> Any:
+    raise ValueError("a value stands in several places; expected each by itself")
+
+
+# Tags of shared values (28, 29): with them a few bytes could stand for gigabytes.
+_UNSHARED = {28: _refuse_shared, 29: _refuse_shared}
 
 
 def _answer(document: dict[str, Any], status: int, is_cbor: bool, headers: dict[str, str]) -> Response:

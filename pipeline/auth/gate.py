@@ -2,10 +2,10 @@
 
 import asyncio
 import base64
-import binascii
 import datetime as dt
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,14 +66,14 @@ class Gate:
     def __init__(
         self, load_ring: Callable[[], KeyRing], desk: GuestDesk, window_secs: float, clock: Callable[[], dt.datetime], is_open: bool
     ) -> None:
-        self._load_ring, self.desk, self._window_secs, self._clock, self._is_open = load_ring, desk, window_secs, clock, is_open
-        self._lock = asyncio.Lock()
+        self._load_ring, self.desk, self._window_secs, self._clock, self.is_open = load_ring, desk, window_secs, clock, is_open
+        self._asking, self._reading = asyncio.Lock(), threading.Lock()
         self._read_at = time.monotonic()
         self.ring = load_ring()
 
     async def know_since(self, asked_at: float) -> None:
         """Come back with keys that were read after `asked_at` (of the monotonic clock). However many ask, they are read once a second at most."""
-        async with self._lock:
+        async with self._asking:
             if self._read_at > asked_at:
                 return
             await asyncio.sleep(max(0.0, self._read_at + FRESH_SECS - time.monotonic()))
@@ -81,11 +81,13 @@ class Gate:
 
     def refresh(self) -> None:
         """Read the keys anew; when that fails the ones known stay in force."""
-        self._read_at = time.monotonic()
-        try:
-            self.ring = self._load_ring()
-        except Exception as error:  # noqa: BLE001 - whatever a database driver raises, requests go on
-            log.warning("The keys could not be read anew; those known stay in force: %s", error)
+        with self._reading:
+            began = time.monotonic()
+            try:
+                self.ring = self._load_ring()
+                self._read_at = began
+            except Exception as error:  # noqa: BLE001 - whatever a database driver raises, requests go on
+                log.warning("The keys could not be read anew; those known stay in force: %s", error)
 
     def presume(self, request: SignedRequest, services: frozenset[str] = REST_SERVICES) -> Presumed:
         """Who the request says to come from, before its body is read.
@@ -93,13 +95,13 @@ class Gate:
         Raises DeniedError for an unknown key, a wrong clock, a wrong service or no key at all.
         """
         claim = read_claim(request)
-        if claim is not None and not self._is_open:
+        if claim is not None and not self.is_open:
             return self._presume_signer(claim, services)
         write_key = read_write_key(request)
-        if write_key is not None and not self._is_open:
+        if write_key is not None and not self.is_open:
             return Presumed(self.find_writer(write_key))
-        if self._is_open:
-            return Presumed(Caller("anybody", "anybody", EVERYTHING, sent_at=claim.date if claim else None))
+        if self.is_open:
+            return Presumed(Caller("anybody", "anybody", EVERYTHING, sent_at=_sender_clock(claim) if claim else None))
         raise DeniedError(
             "MissingAuthenticationTokenException", "The request is not signed; expected AWS Signature Version 4, or a write key."
         )
@@ -118,9 +120,9 @@ class Gate:
 
         Raises DeniedError when it is none.
         """
-        if self._is_open:
+        if self.is_open:
             return Caller("anybody", "anybody", EVERYTHING)
-        key = self.ring.write.get(hashlib.sha256(write_key.encode()).hexdigest())
+        key = self.ring.write.get(hashlib.sha256(write_key.encode("utf-8", "surrogatepass")).hexdigest())
         if key is None:
             raise DeniedError(UNKNOWN, "The write key included in the request is invalid.")
         return Caller(key.key_id, "write", key.scopes, key.app_id, key.events_per_sec)
@@ -137,15 +139,21 @@ class Gate:
             guest = self.desk.read_token(claim.session_token, now.timestamp())
             if guest.access_key_id != claim.access_key_id:
                 raise DeniedError(UNKNOWN, "The security token included in the request is of another key.")
-            if guest.app_id not in self.ring.guest_pools.values():
-                raise DeniedError("AccessDeniedException", f"App '{guest.app_id}' lets no guests in any more.")
-            caller = Caller(guest.identity_id, "guest", frozenset({Scope.INGEST}), guest.app_id, sent_at=claim.date)
+            app_id = self.ring.guest_pools.get(guest.pool_id)
+            if app_id is None:
+                raise DeniedError("AccessDeniedException", f"Guest pool '{guest.pool_id}' lets nobody in any more.")
+            caller = Caller(guest.identity_id, "guest", frozenset({Scope.INGEST}), app_id, sent_at=_sender_clock(claim))
             return Presumed(caller, claim, guest.secret)
         found = self.ring.access.get(claim.access_key_id)
         if found is None:
             raise DeniedError(UNKNOWN, "The security token included in the request is invalid.")
         key, secret = found
-        return Presumed(Caller(key.key_id, "access", key.scopes, key.app_id, key.events_per_sec, claim.date), claim, secret)
+        return Presumed(Caller(key.key_id, "access", key.scopes, key.app_id, key.events_per_sec, _sender_clock(claim)), claim, secret)
+
+
+def _sender_clock(claim: Claim) -> dt.datetime | None:
+    """The sender's clock at the moment of sending; a presigned request was signed some time before it was sent."""
+    return None if claim.is_presigned else claim.date
 
 
 def read_write_key(request: SignedRequest) -> str | None:
@@ -155,7 +163,7 @@ def read_write_key(request: SignedRequest) -> str | None:
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise DeniedError(
                 "IncompleteSignatureException", "Header 'authorization' is no basic authorization; expected base64 of 'key:'."
             ) from None

@@ -19,7 +19,7 @@ from pipeline.auth.errors import UNKNOWN, DeniedError
 
 LIFE_SECS = 3600
 KEY_PREFIX = "ASIA"
-IDENTITY = re.compile(r"^[\w-]{1,55}:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+IDENTITY = re.compile(r"[\w-]{1,55}:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GuestCredentials:
 class Guest:
     """Whom a session token stands for."""
 
-    app_id: str
+    pool_id: str
     identity_id: str
     access_key_id: str
     secret: str = field(repr=False)
@@ -53,34 +53,34 @@ class GuestDesk:
         self._masters = masters
 
     def new_identity(self, pool_id: str) -> str:
-        """An identity of a pool, which `find_app` knows again."""
+        """An identity of a pool, which `find_pool` knows again."""
         region = pool_id.partition(":")[0]
         nonce = secrets.token_bytes(8)
         return f"{region}:{uuid.UUID(bytes=nonce + _tag(self._masters[0], pool_id, nonce))}"
 
-    def find_app(self, identity_id: str, pools: Mapping[str, str]) -> str | None:
-        """The app of an identity, by `pools` (pool id -> app id).
+    def find_pool(self, identity_id: str, pools: Mapping[str, str]) -> str | None:
+        """The pool of an identity, among `pools` (pool id -> app id).
 
-        Apps that moved here keep the identities that Cognito gave them, and those tell no pool: they belong to the one app that lets
-        guests in, where there is one only. None when it cannot be told.
+        Apps that moved here keep the identities that Cognito gave them, and those tell no pool: they belong to the one app of their region
+        that lets guests in, or to the only one at all. None when it cannot be told.
         """
-        if not IDENTITY.match(identity_id):
+        if not IDENTITY.fullmatch(identity_id):
             return None
         found = uuid.UUID(identity_id.partition(":")[2]).bytes
-        for pool_id, app_id in pools.items():
+        for pool_id in pools:
             if any(hmac.compare_digest(found[8:], _tag(master, pool_id, found[:8])) for master in self._masters):
-                return app_id
+                return pool_id
         region = identity_id.partition(":")[0]
-        for candidates in ({app for pool, app in pools.items() if pool.partition(":")[0] == region}, set(pools.values())):
-            if len(candidates) == 1:
-                return candidates.pop()
+        for candidates in ([pool for pool in pools if pool.partition(":")[0] == region], list(pools)):
+            if len({pools[pool] for pool in candidates}) == 1:
+                return candidates[0]
         return None
 
-    def give_credentials(self, app_id: str, identity_id: str, now_secs: float) -> GuestCredentials:
+    def give_credentials(self, pool_id: str, identity_id: str, now_secs: float) -> GuestCredentials:
         """Keys of an hour for an identity."""
         access_key_id = KEY_PREFIX + base64.b32encode(secrets.token_bytes(10)).decode()
         expires_at = int(now_secs) + LIFE_SECS
-        said = json.dumps([access_key_id, app_id, identity_id, expires_at], separators=(",", ":")).encode()
+        said = json.dumps([access_key_id, pool_id, identity_id, expires_at], separators=(",", ":")).encode()
         token = base64.b64encode(_digest(self._masters[0], b"token", said) + said).decode()
         return GuestCredentials(access_key_id, _secret(self._masters[0], token), token, expires_at)
 
@@ -97,10 +97,10 @@ class GuestDesk:
         master = next((one for one in self._masters if hmac.compare_digest(digest, _digest(one, b"token", said))), None)
         if not said or master is None:
             raise DeniedError(UNKNOWN, "The security token included in the request is invalid.")
-        access_key_id, app_id, identity_id, expires_at = json.loads(said)
+        access_key_id, pool_id, identity_id, expires_at = json.loads(said)
         if now_secs >= expires_at:
             raise DeniedError("ExpiredTokenException", "The security token included in the request is expired.")
-        return Guest(app_id, identity_id, access_key_id, _secret(master, token), expires_at)
+        return Guest(pool_id, identity_id, access_key_id, _secret(master, token), expires_at)
 
 
 def _tag(master: bytes, pool_id: str, nonce: bytes) -> bytes:

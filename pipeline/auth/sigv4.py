@@ -6,7 +6,8 @@ counts as the body's hash, and then must be it; x-amz-date, or Date, may be off 
 it in its query and holds for X-Amz-Expires seconds, a week at most.
 
 One thing is more than AWS takes: a client that knows AWS's address only (Amplify) and whose requests are led here by a rewritten `fetch`
-signs for AWS's host, and a browser sends ours. The keys are ours alone, so that nothing else could be meant by such a signature.
+signs for AWS's host, and a browser sends ours. Guests' keys are ours alone, so that nothing else could be meant by such a signature; a
+key pair that AWS knows too is held to the host that it came to.
 """
 
 import dataclasses
@@ -119,10 +120,10 @@ def check_signature(claim: Claim, request: SignedRequest, secret: str, body: byt
         raise DeniedError("InvalidSignatureException", f"Header 'x-amz-content-sha256' is '{declared[:80]}'; expected {what}.")
     if request.header("x-amz-target") is not None and "x-amz-target" not in claim.signed_headers:
         raise DeniedError("InvalidSignatureException", "Header 'x-amz-target' is not signed; expected it among SignedHeaders.")
-    sent_for_aws = _with_host(request, f"{_HOST_NAMES.get(claim.service, claim.service)}.{claim.region}.amazonaws.com")
-    if not any(
-        hmac.compare_digest(_sign(claim, each, secret, body_hash).encode(), claim.signature.encode()) for each in (request, sent_for_aws)
-    ):
+    meant = [request]
+    if claim.session_token is not None:
+        meant.append(_with_host(request, f"{_HOST_NAMES.get(claim.service, claim.service)}.{claim.region}.amazonaws.com"))
+    if not any(hmac.compare_digest(_sign(claim, each, secret, body_hash).encode(), claim.signature.encode()) for each in meant):
         raise DeniedError(
             "InvalidSignatureException",
             "The request signature we calculated does not match the signature you provided. Check the secret access key and how it signs.",

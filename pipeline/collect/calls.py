@@ -6,7 +6,7 @@ The shape is that of Segment's HTTP API, which most trackers speak: {"batch": [{
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from agents.parsing.fit import Unfit
 from pipeline.collect import stream_record
 from pipeline.collect.endpoints import read_endpoint, update_endpoint
 from pipeline.collect.loose_json import parse_loosely, write_loosely
-from pipeline.collect.outgoing import Item, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
+from pipeline.collect.outgoing import Item, Items, Limits, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
 from pipeline.imports.times import parse_time
 from schemas.records import Reason
 
@@ -42,10 +42,17 @@ _CALL_MEMBERS = frozenset(
 
 
 class CallReader:
-    """Makes items of the calls of one request. `shared` is the context that the request gives for all of them."""
+    """Makes items of the calls of one request, within its limits. `shared` is the context that the request gives for all of them."""
 
-    def __init__(self, app_id: str, sender: Sender, event_bytes_max: int, shared: Mapping[str, Any]) -> None:
-        self._app_id, self._sender, self._event_bytes_max, self._shared = app_id, sender, event_bytes_max, shared
+    def __init__(self, app_id: str, sender: Sender, limits: Limits, shared: Mapping[str, Any]) -> None:
+        self._app_id, self._sender, self._limits, self._shared = app_id, sender, limits, shared
+
+    def read_all(self, calls: Sequence[Any]) -> list[Item]:
+        """The items of all calls, in their order. Raises TooMuchError over a limit."""
+        items = Items(self._limits)
+        for call in calls:
+            items.add(self.read(call))
+        return items.made
 
     def read(self, call: Any) -> list[Item]:
         """The event of a call, and before it the update of its endpoint when the call says who somebody is."""
@@ -56,7 +63,7 @@ class CallReader:
         except (Unreadable, Unfit) as error:
             known = {"event_id": _text(call, "messageId")} if isinstance(call, dict) else {}
             refusal = refuse(error, raw, **known)
-            return [Item(outgoing_refusal(refusal, self._app_id, self._sender, self._event_bytes_max), refusal=refusal)]
+            return [Item(outgoing_refusal(refusal, self._app_id, self._sender, self._limits.event_bytes_max), refusal=refusal)]
 
     def _read(self, call: Any, raw: bytes) -> list[Item]:
         if not isinstance(call, dict):
@@ -69,7 +76,7 @@ class CallReader:
             raise _unfit("anonymousId", call.get("anonymousId"), "a text here, or in userId")
         endpoint = _endpoint_of(kind, call)
         record = self._build_record(kind, call, endpoint_id, endpoint)
-        value = judge_record(record, self._event_bytes_max)
+        value = judge_record(record, self._limits.event_bytes_max)
         event = Item(outgoing_event(self._app_id, endpoint_id, record["event_id"], value), endpoint_id, record["event_id"])
         if endpoint is None or kind in {"track", "page", "screen"}:
             return [event]
@@ -120,11 +127,12 @@ class CallReader:
         return self._sender.received_at
 
 
-def parse_calls(body: bytes) -> dict[str, Any]:
+def parse_calls(body: bytes, limits: Limits) -> dict[str, Any]:
     """A body of calls: {"batch": [...]}, or one call; whether each call is what it should be is judged later, one by one.
 
-    Raises Unreadable when it is not JSON, Unfit when it has no calls.
+    Raises Unreadable when it is not JSON, or its context is none, Unfit when it has no calls, TooMuchError over a limit.
     """
+    limits.check_tokens(body)
     found = parse_loosely(body)
     if found is None:
         # Reads it strictly, which says where it is no JSON.
@@ -135,6 +143,8 @@ def parse_calls(body: bytes) -> dict[str, Any]:
         found = {"batch": [found], "sentAt": found.get("sentAt"), "writeKey": found.get("writeKey")}
     if not isinstance(found.get("batch"), list):
         raise _unfit("batch", found.get("batch"), "a list of calls")
+    # What all calls have in common is no single call's fault.
+    parse_exactly(write_loosely({name: value for name, value in found.items() if name != "batch"}))
     return found
 
 

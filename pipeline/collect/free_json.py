@@ -10,7 +10,7 @@ import msgspec
 from agents.parsing.exact_json import Unreadable, parse_exactly
 from agents.parsing.fit import Unfit
 from pipeline.collect import stream_record
-from pipeline.collect.outgoing import Item, Refusal, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
+from pipeline.collect.outgoing import Item, Limits, Refusal, Sender, judge_record, outgoing_event, outgoing_refusal, refuse, without_address
 from pipeline.collect.put_events import PutEventsReader
 from pipeline.imports.mapping import Mapping
 from pipeline.imports.objects import split_objects
@@ -34,12 +34,20 @@ class RecordReader:
     """Makes items of the data of one record of a stream, which holds one JSON value, or several, with or without line ends between.
 
     A value is a stream record, a body of PutEvents, or free JSON. `may_name_apps`: the caller may write events of other apps than `app_id`.
+    `default_time`: when that happened which tells no time, ms since 1970; None for the moment at which it was received.
     """
 
     def __init__(
-        self, app_id: str, sender: Sender, event_bytes_max: int, mapping: Mapping | None = None, may_name_apps: bool = False
+        self,
+        app_id: str,
+        sender: Sender,
+        limits: Limits,
+        mapping: Mapping | None = None,
+        may_name_apps: bool = False,
+        default_time: int | None = None,
     ) -> None:
-        self._app_id, self._sender, self._event_bytes_max = app_id, sender, event_bytes_max
+        self._app_id, self._sender, self._limits = app_id, sender, limits
+        self._default_time = sender.received_at if default_time is None else default_time
         self._mapping, self._may_name_apps = mapping, may_name_apps
 
     def read(self, data: bytes, id_base: str | None = None) -> list[Item]:
@@ -47,6 +55,7 @@ class RecordReader:
 
         `id_base` is something that a resend of the same record repeats, where there is such a thing.
         """
+        self._limits.check_tokens(data)
         items: list[Item] = []
         for content in _unwrap(data):
             items += self._read_value(content, None if id_base is None else f"{id_base}/{len(items)}")
@@ -70,7 +79,7 @@ class RecordReader:
 
     def _read_put_events(self, content: bytes) -> list[Item]:
         try:
-            return PutEventsReader(self._app_id, self._sender, self._event_bytes_max).read(content)
+            return PutEventsReader(self._app_id, self._sender, self._limits).read(content)
         except (Unreadable, Unfit) as error:
             return [self._refused(error, content)]
 
@@ -133,13 +142,15 @@ class RecordReader:
         for name in TIME_NAMES:
             if rest.get(name) is not None:
                 sent = rest.pop(name)
-                plain = float(bytes(sent)) if isinstance(sent, msgspec.Raw) else sent
+                plain = (
+                    float(bytes(sent)) if isinstance(sent, msgspec.Raw) else sent if isinstance(sent, str) else msgspec.json.encode(sent)
+                )
                 try:
                     # A number this small is in seconds: as milliseconds it would lie within 1970's first four months.
                     return parse_time(plain, "s" if isinstance(plain, float) and plain < 10_000_000_000 else None)
                 except (ValueError, OverflowError):
                     raise RowError(name, plain, "expected ISO 8601, or seconds or milliseconds since 1970") from None
-        return self._sender.received_at
+        return self._default_time
 
     def _judge(self, record: dict[str, Any], content: bytes, event_id: str | None) -> Item:
         """The item of a stream record that is whole but for what the collector adds."""
@@ -149,20 +160,23 @@ class RecordReader:
         record.setdefault("event_version", stream_record.EVENT_VERSION)
         sent = record.get("headwater")
         added = json.loads(msgspec.json.encode(self._sender))
-        record["headwater"] = (sent if isinstance(sent, dict) else {}) | added
+        # Whose address and user agent it was is kept where a relay says it; the clock that it was sent by is not the relay's to tell.
+        kept = {name: sent[name] for name in ("client_ip", "user_agent") if isinstance(sent, dict) and isinstance(sent.get(name), str)}
+        record["headwater"] = added | kept
         client = record.get("client")
         found = client.get("client_id") if isinstance(client, dict) else None
         endpoint_id = found if isinstance(found, str) else None
         try:
-            value = judge_record(record, self._event_bytes_max)
+            value = judge_record(record, self._limits.event_bytes_max)
         except (Unreadable, Unfit) as error:
+            record["headwater"] = added | {"client_ip": without_address(self._sender).client_ip}
             return self._refused(error, msgspec.json.encode(record), event_id=record["event_id"], endpoint_id=endpoint_id)
         outgoing = outgoing_event(record["application"]["app_id"], endpoint_id, record["event_id"], value)
         return Item(outgoing, endpoint_id or "", record["event_id"])
 
     def _refused(self, error: Unreadable | Unfit, value: bytes, **known: str | None) -> Item:
         refusal: Refusal = refuse(error, value, **known)
-        return Item(outgoing_refusal(refusal, self._app_id, self._sender, self._event_bytes_max), refusal=refusal)
+        return Item(outgoing_refusal(refusal, self._app_id, self._sender, self._limits.event_bytes_max), refusal=refusal)
 
 
 def _unwrap(data: bytes) -> list[bytes]:

@@ -5,9 +5,12 @@ from typing import Any
 
 
 def parse_loosely(body: bytes) -> Any:
-    """JSON that may have NaN, half surrogates, control characters and wrong UTF-8 in it; None when it is none even so."""
+    """JSON that may have NaN, half surrogates, control characters and wrong UTF-8 in it; None when it is none even so.
+
+    A name that stands twice in an object stands twice in its dict: each is a key of its own.
+    """
     try:
-        return json.loads(body.decode("utf-8", "surrogateescape"), strict=False, parse_int=_whole)
+        return json.loads(body.decode("utf-8", "surrogateescape"), strict=False, parse_int=_whole, object_pairs_hook=_build_object)
     except (ValueError, RecursionError):
         return None
 
@@ -15,6 +18,24 @@ def parse_loosely(body: bytes) -> Any:
 def write_loosely(document: Any) -> bytes:
     """The JSON of a part, odd as it was: what a strict reading then refuses."""
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+class _Name(str):
+    """A name that another one of the same letters stands beside."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+
+def _build_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(members)
+    return built if len(built) == len(members) else {_Name(name): value for name, value in members}
 
 
 def _whole(digits: str) -> float:

@@ -6,17 +6,31 @@ stream record is not documented by AWS; it follows from the names (EventType is 
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from agents.native.library import count_names
 from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
 from agents.parsing.fit import MS_MAX, MS_MIN, Unfit
 from pipeline.collect import stream_record
 from pipeline.collect.endpoints import EndpointFacts, read_endpoint, update_endpoint
 from pipeline.collect.loose_json import parse_loosely, write_loosely
-from pipeline.collect.outgoing import Item, Outgoing, Refusal, Sender, judge_record, outgoing_event, outgoing_refusal, refuse
+from pipeline.collect.outgoing import (
+    Item,
+    Items,
+    Limits,
+    Outgoing,
+    Refusal,
+    Sender,
+    is_whole,
+    judge_record,
+    outgoing_event,
+    outgoing_refusal,
+    refuse,
+    without_address,
+)
 from pipeline.collect.stream_record import as_raw, parse_iso_ms
 from pipeline.imports.times import parse_time
 from pipeline.producer import record_key
@@ -24,8 +38,8 @@ from pipeline.topology import RAW_EVENTS
 from schemas.records import Reason
 
 
-class _Request(msgspec.Struct):
-    BatchItem: dict[str, msgspec.Raw] | None = None
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
+    BatchItem: dict[str, msgspec.Raw]
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,10 +103,10 @@ class _Common:
 
 
 class PutEventsReader:
-    """Makes items of the bodies of one request of an app. An event over `event_bytes_max` is refused."""
+    """Makes items of the bodies of one request of an app, within its limits."""
 
-    def __init__(self, app_id: str, sender: Sender, event_bytes_max: int) -> None:
-        self._app_id, self._sender, self._event_bytes_max = app_id, sender, event_bytes_max
+    def __init__(self, app_id: str, sender: Sender, limits: Limits) -> None:
+        self._app_id, self._sender, self._limits = app_id, sender, limits
         self._headwater = msgspec.Raw(_encode(sender))
         # Applications and sessions by what events say of them: a request's events mostly say the same.
         self._applications: dict[tuple[str | None, ...], msgspec.Raw] = {}
@@ -101,20 +115,31 @@ class PutEventsReader:
     def read(self, body: bytes | msgspec.Raw) -> list[Item]:
         """The items of a body, in its order: for each endpoint its update, if it has content, then its events.
 
-        Raises Unreadable when the body as a whole is not JSON, or Unfit when it is not of PutEvents' shape.
+        Raises Unreadable when the body as a whole is not JSON, Unfit when it is not of PutEvents' shape, TooMuchError over a limit.
         """
-        items: list[Item] = []
-        for endpoint_id, raw in _split_request(body).items():
+        text = bytes(body)
+        self._limits.check_tokens(text)
+        items = Items(self._limits)
+        for endpoint_id, raw in _split_request(text):
+            if not is_whole(endpoint_id):
+                items.add([self._refused(endpoint_id, None, refuse(_not_whole("The endpoint's id"), raw, endpoint_id=endpoint_id))])
+                continue
             try:
                 entry = _decode_entry(raw)
             except msgspec.MsgspecError:
-                items += self._read_odd_entry(endpoint_id, bytes(raw))
+                items.add(self._read_odd_entry(endpoint_id, raw))
                 continue
-            endpoint = b"" if entry.Endpoint is msgspec.UNSET else bytes(entry.Endpoint)
-            items += self._read_entry(endpoint_id, endpoint, entry.Events or {})
-        return items
+            endpoint, events = b"" if entry.Endpoint is msgspec.UNSET else bytes(entry.Endpoint), entry.Events or {}
+            # Where something is no text, the names cannot be counted; each event tells of that by itself.
+            inner = (entry.Endpoint is not msgspec.UNSET) + (entry.Events is not None) + len(events) + _count_inner(endpoint, events)
+            if count_names(raw) in {None, inner}:
+                items.add(self._read_entry(endpoint_id, endpoint, events.items()))
+            else:
+                # A name stands twice.
+                items.add(self._read_odd_entry(endpoint_id, raw))
+        return items.made
 
-    def _read_entry(self, endpoint_id: str, endpoint: bytes, events: dict[str, msgspec.Raw]) -> Iterator[Item]:
+    def _read_entry(self, endpoint_id: str, endpoint: bytes, events: Iterable[tuple[str, msgspec.Raw]]) -> Iterator[Item]:
         facts = EndpointFacts()
         if endpoint not in _NO_ENDPOINT:
             try:
@@ -125,7 +150,7 @@ class PutEventsReader:
                 if facts.text is not None:
                     yield Item(update_endpoint(self._app_id, endpoint_id, facts, self._sender), endpoint_id)
         common = _Common(endpoint_id, facts, record_key(self._app_id, endpoint_id, "") if endpoint_id else None)
-        for event_id, raw in events.items():
+        for event_id, raw in events:
             try:
                 outgoing = self._read_event(common, event_id or str(uuid.uuid4()), raw)
             except (msgspec.MsgspecError, ValueError, OverflowError):
@@ -157,7 +182,7 @@ class PutEventsReader:
             common.context,
         )
         value = _encode(record)
-        if len(value) > self._event_bytes_max:
+        if len(value) > self._limits.event_bytes_max:
             return None
         return Outgoing(RAW_EVENTS, common.key or record_key(self._app_id, None, event_id), value)
 
@@ -180,6 +205,10 @@ class PutEventsReader:
     def _read_odd_entry(self, endpoint_id: str, raw: bytes) -> Iterator[Item]:
         """An endpoint's entry that has other names or types than PutEvents', or is not JSON in places: its events one by one."""
         found = parse_loosely(raw)
+        if isinstance(found, dict) and len({*map(str, found)}) != len(found):
+            error: Unreadable | Unfit = Unreadable(Reason.DUPLICATE_KEY, "Endpoint or Events stands twice in one entry", "each once")
+            yield self._refused(endpoint_id, None, refuse(error, raw, endpoint_id=endpoint_id))
+            return
         events = found.get("Events") if isinstance(found, dict) else None
         if not isinstance(found, dict) or not isinstance(events, (dict, type(None))):
             what = f"Field 'BatchItem.{endpoint_id}.Events' is {_shown(events)}" if isinstance(found, dict) else "The entry is no object"
@@ -190,13 +219,15 @@ class PutEventsReader:
         yield from self._read_entry(
             endpoint_id,
             write_loosely(endpoint),
-            {event_id: msgspec.Raw(write_loosely(event)) for event_id, event in (events or {}).items()},
+            ((str(event_id), msgspec.Raw(write_loosely(event))) for event_id, event in (events or {}).items()),
         )
 
     def _read_odd_event(self, endpoint_id: str, facts: EndpointFacts, event_id: str, raw: bytes) -> Item:
         """An event read member by member: accepted when the worker would take it for an event, else refused with the reason."""
         ids = {"endpoint_id": endpoint_id, "event_id": event_id or None}
         try:
+            if not is_whole(event_id):
+                raise _not_whole("The event's id")
             event = parse_exactly(raw)
             if not isinstance(event, dict):
                 raise Unfit(Reason.NOT_AN_OBJECT, f"Event '{event_id}' is {shorten(event)}; expected an object with EventType.", {})
@@ -204,8 +235,9 @@ class PutEventsReader:
             return self._refused(endpoint_id, event_id, refuse(error, raw, **ids))
         document = self._build_document(endpoint_id, facts, event_id or str(uuid.uuid4()), event)
         try:
-            value = judge_record(document, self._event_bytes_max)
+            value = judge_record(document, self._limits.event_bytes_max)
         except (Unreadable, Unfit) as error:
+            document["headwater"] = without_address(self._sender)
             return self._refused(endpoint_id, event_id, refuse(_in_words_of_the_api(error, event), msgspec.json.encode(document), **ids))
         return Item(outgoing_event(self._app_id, endpoint_id or None, document["event_id"], value), endpoint_id, event_id)
 
@@ -236,25 +268,38 @@ class PutEventsReader:
         return document
 
     def _refused(self, endpoint_id: str, event_id: str | None, refusal: Refusal) -> Item:
-        outgoing = outgoing_refusal(refusal, self._app_id, self._sender, self._event_bytes_max)
+        outgoing = outgoing_refusal(refusal, self._app_id, self._sender, self._limits.event_bytes_max)
         return Item(outgoing, endpoint_id, event_id, refusal)
 
 
-def _split_request(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """Entries by endpoint id. Raises Unreadable or Unfit."""
+def _split_request(body: bytes) -> list[tuple[str, bytes]]:
+    """Entries with their endpoint ids, in order. Raises Unreadable or Unfit."""
     try:
-        return _decode_request(body).BatchItem or {}
+        entries = _decode_request(body).BatchItem
+        if count_names(body) in {None, 1 + len(entries) + sum([count_names(bytes(raw)) or 0 for raw in entries.values()])}:
+            return [(endpoint_id, bytes(raw)) for endpoint_id, raw in entries.items()]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
-    found = parse_loosely(bytes(body))
+    found = parse_loosely(body)
     if found is None:
         # Reads it strictly, which says where it is no JSON.
-        found = parse_exactly(bytes(body))
+        found = parse_exactly(body)
     batch = found.get("BatchItem") if isinstance(found, dict) else None
     if not isinstance(batch, (dict, type(None))) or not isinstance(found, dict):
         what = f"Field 'BatchItem' is {_shown(batch)}" if isinstance(found, dict) else "The body is no object"
         raise Unfit(Reason.WRONG_TYPE, f"{what}; expected an object of entries by endpoint id.", {})
-    return {endpoint_id: msgspec.Raw(write_loosely(entry)) for endpoint_id, entry in (batch or {}).items()}
+    if len({*map(str, found)}) != len(found):
+        raise Unreadable(Reason.DUPLICATE_KEY, "BatchItem, or a name beside it, stands twice in the body", "each once")
+    return [(str(endpoint_id), write_loosely(entry)) for endpoint_id, entry in (batch or {}).items()]
+
+
+def _count_inner(endpoint: bytes, events: Mapping[str, msgspec.Raw]) -> int:
+    """Names within an endpoint and its events."""
+    return (count_names(endpoint) or 0 if endpoint else 0) + sum([count_names(bytes(raw)) or 0 for raw in events.values()])
+
+
+def _not_whole(what: str) -> Unreadable:
+    return Unreadable(Reason.NOT_JSON, f"{what} has half of a surrogate pair (\\ud800 to \\udfff)", "characters that UTF-8 can hold")
 
 
 def _as_ms(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The key ring: all that says who may do what, read at once, to be asked without the database."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -26,14 +26,22 @@ class KeyRing:
     guest_pools: Mapping[str, str]
 
 
-def load_key_ring(connection: Connection, vault: Vault) -> KeyRing:
-    """Raises VaultError, which names the key, when a secret cannot be opened."""
+def load_key_ring(connection: Connection, vault: Vault, on_unreadable: Callable[[VaultError], None] | None = None) -> KeyRing:
+    """The ring; `on_unreadable` hears of each key whose secret cannot be opened, which then is not in it.
+
+    Raises VaultError, which names the key, where nobody hears it.
+    """
     access: dict[str, tuple[Key, str]] = {}
     write: dict[str, Key] = {}
     for row in connection.execute(sa.select(keys).where(keys.c.revoked_at.is_(None))):
         key = read_key(row)
         if key.kind == "access":
-            access[key.key_id] = (key, _open_secret(vault, key.key_id, row.secret_encrypted))
+            try:
+                access[key.key_id] = (key, _open_secret(vault, key.key_id, row.secret_encrypted))
+            except VaultError as error:
+                if on_unreadable is None:
+                    raise
+                on_unreadable(error)
         else:
             write[row.text_sha256] = key
     app_ids = frozenset(connection.execute(sa.select(apps.c.app_id)).scalars())
