@@ -18,7 +18,7 @@ demo: $(READY) ## Everything at once: stack, a month of a shop, what SQL says
 	@$(H) demo
 example: $(READY) ## 69,659 real purchases (CDNOW) through the pipeline, and what SQL says
 	@$(H) example
-up: $(READY) ## Start Kafka, S3, a worker and maintenance on this machine
+up: $(READY) ## Start Kafka, S3, a worker, the HTTP API and maintenance on this machine
 	@$(H) up
 down: $(READY) ## Stop them; their state stays
 	@$(H) down

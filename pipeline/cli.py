@@ -12,7 +12,7 @@ from schemas.errors import HeadwaterError
 
 # name: (module under pipeline.commands, group, what it does)
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "up": ("up", "Run it", "Start the local stack: Kafka, S3, workers, maintenance."),
+    "up": ("up", "Run it", "Start the local stack: Kafka, S3, workers, HTTP API, maintenance."),
     "down": ("down", "Run it", "Stop the local stack; --delete removes its state."),
     "status": ("status", "Run it", "Show each process, Kafka lag, freshness, lake version and gaps."),
     "logs": ("logs", "Run it", "Show the last lines of a process of the local stack."),

@@ -650,6 +650,7 @@ def test_key_whose_secret_cannot_be_opened_is_left_out_and_the_others_can_still_
 
 
 def test_readiness_names_what_does_not_answer(settings: Settings, topics: list[str], tmp_path: Path) -> None:
+    make_app(settings)
     with serving(ApiProcess(settings, tmp_path, HEADWATER_KAFKA="127.0.0.1:1")) as api:
         status, _, answer = Door(api, settings).ask("GET", "/ready", is_keyed=False)
         assert (status, answer) == (503, {"status": "not ready", "kafka": "does not answer", "lake": "ok"})

@@ -22,8 +22,10 @@ from pipeline.definitions.keys import (
     add_access_key,
     create_access_key,
     create_write_key,
+    encrypt_anew,
     list_keys,
     load_key_ring,
+    replace_secret,
     revoke_key,
 )
 from pipeline.definitions.tables import metadata
@@ -238,3 +240,30 @@ def test_a_vault_key_that_is_none_is_refused_and_not_said(tmp_path: Path, given:
         build_vault(settings)
     assert "Geheim1" not in str(raised.value)
     assert key not in str(raised.value)
+
+
+def test_key_that_was_added_with_a_wrong_secret_or_revoked_can_be_given_another(engine: Engine, vault: Vault) -> None:
+    with changing(engine) as connection:
+        add_access_key(connection, vault, "AKIAIOSFODNN7EXAMPLE", "wrong", [Scope.INGEST])
+        revoke_key(connection, "AKIAIOSFODNN7EXAMPLE", NOON)
+        with pytest.raises(UsageError, match="--replace"):
+            add_access_key(connection, vault, "AKIAIOSFODNN7EXAMPLE", "right", [Scope.INGEST])
+        assert replace_secret(connection, vault, "AKIAIOSFODNN7EXAMPLE", "right").revoked_at is None
+        assert load_key_ring(connection, vault).access["AKIAIOSFODNN7EXAMPLE"][1] == "right"
+        with pytest.raises(UsageError, match="no access key"):
+            replace_secret(connection, vault, "AKIANOBODYSEXAMPLE00", "right")
+
+
+def test_secrets_encrypted_anew_need_the_first_key_alone(engine: Engine) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    unreadable: list[VaultError] = []
+    with changing(engine) as connection:
+        key, secret = create_access_key(connection, Vault([old]), [Scope.INGEST])
+        with pytest.raises(VaultError, match=key.key_id):
+            load_key_ring(connection, Vault([new]))
+        assert key.key_id not in load_key_ring(connection, Vault([new]), unreadable.append).access
+        assert len(unreadable) == 1
+        assert encrypt_anew(connection, Vault([new, old])) == 1
+        assert load_key_ring(connection, Vault([new])).access[key.key_id][1] == secret
+        with pytest.raises(VaultError, match=key.key_id):
+            encrypt_anew(connection, Vault([old]))

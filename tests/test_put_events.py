@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agents.parsing.exact_json import Unreadable
 from agents.parsing.fit import Unfit
 from agents.validate import ValidateRules, validate_batch
-from pipeline.collect.outgoing import Item, Limits, Sender
+from pipeline.collect.outgoing import Item, Limits, Sender, TooMuchError
 from pipeline.collect.put_events import PutEventsReader
 from pipeline.topology import ENDPOINT_UPDATES, RAW_EVENTS, REJECTED_EVENTS
 from schemas.records import Reason
@@ -108,9 +108,41 @@ def test_endpoint_with_content_is_an_update_and_an_empty_one_is_none() -> None:
     assert [item.outgoing.topic for item in read(batch({"e1": EVENT}, {}))] == [RAW_EVENTS]
 
 
-@pytest.mark.parametrize("body", [{"BatchItem": {}}, {}, {"BatchItem": None}, {"BatchItem": {"phone-1": {}}}])
+@pytest.mark.parametrize(
+    "body", [{"BatchItem": {}}, {"EventsRequest": {"BatchItem": {}}}, {"BatchItem": {"phone-1": {"Endpoint": {}, "Events": {}}}}]
+)
 def test_body_without_events_has_no_items(body: dict[str, Any]) -> None:
     assert read(body) == []
+
+
+def test_body_within_the_operations_name_is_read_as_one_without_it() -> None:
+    assert [record["event_id"] for record in records(read({"EventsRequest": batch({"e1": EVENT})}))] == ["e1"]
+
+
+@pytest.mark.parametrize("body", [{}, {"BatchItem": None}, {"Batchitem": {}}, {"batch": []}])
+def test_body_without_batch_item_is_refused_by_name(body: dict[str, Any]) -> None:
+    with pytest.raises(Unfit, match="'BatchItem' is missing"):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({}, "'BatchItem.phone-1.Events' is missing"),
+        ({"Endpoint": {}}, "'BatchItem.phone-1.Events' is missing"),
+        ({"Endpoint": {}, "Events": None}, "'BatchItem.phone-1.Events' is missing"),
+        ({"Endpoint": {}, "events": {"e1": EVENT}}, "'BatchItem.phone-1.events' is unknown"),
+        ({"Endpoint": {}, "Events": {}, "Event": {"e1": EVENT}}, "'BatchItem.phone-1.Event' is unknown"),
+    ],
+)
+def test_entry_whose_events_are_not_where_they_belong_is_refused_by_name(entry: dict[str, Any], said: str) -> None:
+    (found,) = refusals(read({"BatchItem": {"phone-1": entry}})).values()
+    assert said in found[1]
+
+
+def test_entry_with_an_endpoint_alone_updates_it() -> None:
+    (item,) = read({"BatchItem": {"phone-1": {"Endpoint": {"Address": "a"}}}})
+    assert (item.outgoing.topic, item.refusal) == (ENDPOINT_UPDATES, None)
 
 
 @pytest.mark.parametrize(
@@ -240,10 +272,6 @@ def test_what_stands_twice_under_one_name_is_read_twice(is_pretty: bool) -> None
     entry = b'"phone-1": {"Events": {"%b": %b}}'
     items = read(b'{"BatchItem": {' + entry % (b"e1", first) + b", " + entry % (b"e2", second) + b"}}")
     assert [(record["event_id"], record["event_type"]) for record in records(items)] == [("e1", "first"), ("e2", "second")]
-    twice = first.replace(b"{", b'{"EventType": "zeroth", ', 1)
-    items = read(b'{"BatchItem": {"phone-1": {"Events": {"bad": ' + twice + b', "good": ' + second + b"}}}}")
-    assert [record["event_id"] for record in records(items)] == ["good"]
-    assert refusals(items)["bad"][0] is Reason.DUPLICATE_KEY
 
 
 def test_without_the_count_of_names_what_stands_twice_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ from tests.conftest import free_port_offset, headwater, running_stack
 def second_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A stack of this module's own, to be hurt; its home has a name that is long and full of signs that mean something elsewhere."""
     home = tmp_path_factory.mktemp("second") / ("100% of the trouble; #1 $HOME 'quoted' " + "x" * 80)
-    settings = load_settings(home=home, port_offset=free_port_offset(), local_workers=0, local_maintenance=False)
+    settings = load_settings(home=home, port_offset=free_port_offset(), local_workers=0, local_maintenance=False, local_api=False)
     with running_stack(settings):
         yield settings
 
@@ -321,9 +321,20 @@ def test_a_process_that_ignores_the_request_to_end_is_killed() -> None:
     stubborn.stdout.close()
 
 
+def test_secrets_of_the_api_are_told_to_the_api_alone(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, kafka="b:1", s3_endpoint="http://s", definitions_key="hush", api_streams="clicks=shop")
+    told = {program.name: "hush" in program.script for program in local_programs(settings)}
+    assert told == {"worker-0": False, "api": True, "maintain": False}
+
+
+def test_misspelt_stream_is_said_before_anything_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="'API_STREAMS' is 'clicks'"):
+        local_programs(load_settings(home=tmp_path, kafka="b:1", s3_endpoint="http://s", api_streams="clicks"))
+
+
 def test_only_what_is_local_is_started() -> None:
     elsewhere = load_settings(kafka="broker:9092", s3_endpoint="https://s3.example.com", local_workers=2)
-    assert [program.name for program in local_programs(elsewhere)] == ["worker-0", "worker-1", "maintain"]
+    assert [program.name for program in local_programs(elsewhere)] == ["worker-0", "worker-1", "api", "maintain"]
 
 
 def test_workers_get_the_same_settings_an_instance_and_a_metrics_port(tmp_path: Path) -> None:
@@ -331,7 +342,8 @@ def test_workers_get_the_same_settings_an_instance_and_a_metrics_port(tmp_path: 
         home=tmp_path / "it's here", port_offset=70, kafka="b:1", s3_endpoint="http://s", local_workers=2, enrichments=("device", "locale"),
         kafka_security_password="a $secret with 'quotes' and a # sign",
     )  # fmt: skip
-    *workers, maintain = local_programs(settings)
+    *workers, api, maintain = local_programs(settings)
+    assert "pipeline.cli serve" in api.script
     assert "pipeline.cli maintain" in maintain.script
     for index, worker in enumerate(workers):
         lines = [line for line in worker.script.splitlines() if line.startswith("export ")]

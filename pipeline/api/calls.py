@@ -10,10 +10,12 @@ from pipeline.api.context import api_of, ask_gate, limits_of, read_sender, read_
 from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.gate import read_write_key
-from pipeline.collect.calls import CallReader, parse_calls, parse_sent_at
+from pipeline.collect.calls import TYPES, CallReader, parse_calls, parse_sent_at
 from pipeline.collect.outgoing import outgoing_refusal, refuse
 from pipeline.definitions.key import Scope
 
+# What a path says that its call is: the whole word, or its first letter, as Segment's tracker for browsers has it; None for a batch.
+KINDS: dict[str, str | None] = {"batch": None, "b": None} | {path: kind for kind in TYPES for path in (kind, kind[0])}
 # A body whose key stands within it: a page's beacon is smaller, and t.js makes its batches smaller when it is told so.
 KEYLESS_BYTES_MAX = 256_000
 
@@ -32,7 +34,7 @@ async def take_calls(request: Request) -> Response:
     bytes_max = None if caller is not None else KEYLESS_BYTES_MAX
     body, limits = api.bodies.unpack(request, await api.bodies.read(request, bytes_max), bytes_max), limits_of(request)
     try:
-        parsed = parse_calls(body, limits)
+        parsed = parse_calls(body, limits, KINDS[request.url.path.rpartition("/")[2]])
     except (Unreadable, Unfit) as error:
         if caller is not None and caller.app_id is not None:
             caller.require(Scope.INGEST, caller.app_id)
@@ -55,11 +57,16 @@ async def take_calls(request: Request) -> Response:
     require_rate(request, caller, len(parsed["batch"]))
     sender = msgspec.structs.replace(read_sender(request, None, source="batch"), sent_at=parse_sent_at(parsed.get("sentAt")))
     shared = parsed.get("context")
-    items = CallReader(app_id, sender, limits, shared if isinstance(shared, dict) else {}).read_all(parsed["batch"])
+    places = CallReader(app_id, sender, limits, shared if isinstance(shared, dict) else {}).read_all(parsed["batch"])
+    items = [item for _, item in places]
     stored = await send_items(request, "batch", items)
     if not all(stored):
         raise ApiError(
             500, "InternalServerErrorException", f"{stored.count(False)} of {len(stored)} records are not stored; send all of it again."
         )
-    refused = [{"messageId": item.event_id, "error": item.refusal.error} for item in items if item.refusal is not None]
+    refused = [
+        {"index": place, "messageId": item.refusal.known.get("event_id"), "error": item.refusal.error}
+        for place, item in places
+        if item.refusal is not None
+    ]
     return json_response({"success": True} | ({"rejected": refused} if refused else {}))

@@ -13,11 +13,13 @@ from starlette.requests import Request
 from pipeline.api.bodies import Bodies
 from pipeline.api.errors import ApiError, not_found
 from pipeline.api.metrics import ApiMetrics
+from pipeline.api.observed import CALLER
 from pipeline.api.outlet import Outlet
+from pipeline.api.readiness import Readiness
 from pipeline.auth.errors import UNKNOWN, DeniedError
 from pipeline.auth.gate import REST_SERVICES, Caller, Gate
 from pipeline.auth.rates import Rates
-from pipeline.auth.sigv4 import SignedRequest
+from pipeline.auth.sigv4 import SignedRequest, read_claim
 from pipeline.collect.outgoing import Item, Limits, Outgoing, Sender
 from pipeline.collect.streams import Streams
 from pipeline.config import Settings
@@ -40,7 +42,7 @@ class Api:
     definitions: sa.Engine
     streams: Streams
     metrics: ApiMetrics
-    check_lake: Callable[[], None]
+    readiness: Readiness
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ async def admit(
     Raises DeniedError, or ApiError for a body that cannot be taken.
     """
     api, signed = api_of(request), read_signed(request)
+    claim = read_claim(signed)
+    if claim is not None:
+        # Whom the request says to come from: what operators look for when it is refused.
+        request.scope[CALLER] = claim.access_key_id
     presumed = await ask_gate(api, lambda: api.gate.presume(signed, services))
+    request.scope[CALLER] = presumed.caller.name
     presumed.caller.require(scope, presumed.caller.app_id if any_app else app_id)
     packed = await api.bodies.read(request)
     caller = api.gate.prove(presumed, signed, packed)

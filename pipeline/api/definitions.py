@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from pipeline.api.context import api_of
 from pipeline.api.errors import ApiError, bad_request
-from pipeline.definitions.database import reading, translate_errors
+from pipeline.definitions.database import changing, reading
 from schemas.errors import UnavailableError, UsageError
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ async def read_definitions(request: Request, ask: Callable[[sa.Connection], T]) 
     engine = api_of(request).definitions
 
     def run() -> T:
-        with translate_errors(engine), reading(engine) as connection:
+        with reading(engine) as connection:
             return ask(connection)
 
     return await _run(run)
@@ -32,7 +32,7 @@ async def change_definitions(request: Request, change: Callable[[sa.Connection],
     api = api_of(request)
 
     def run() -> T:
-        with translate_errors(api.definitions), api.definitions.begin() as connection:
+        with changing(api.definitions) as connection:
             changed = change(connection)
         api.gate.refresh()
         return changed

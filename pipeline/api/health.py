@@ -1,8 +1,6 @@
 """What operators ask: `/health` (the process answers), `/ready` (Kafka and the lake do), `/metrics`."""
 
-import asyncio
 import ipaddress
-import logging
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
@@ -12,8 +10,6 @@ from pipeline.api.context import admit, api_of
 from pipeline.api.errors import json_response
 from pipeline.definitions.key import Scope
 
-log = logging.getLogger(__name__)
-
 
 async def show_health(request: Request) -> Response:
     """The process answers."""
@@ -21,15 +17,10 @@ async def show_health(request: Request) -> Response:
 
 
 async def show_readiness(request: Request) -> Response:
-    """200 when Kafka has the topics and the lake's store answers, else 503 with which of them does not."""
-    api = api_of(request)
-    checks = {"kafka": api.outlet.check, "lake": api.check_lake}
-    found = await asyncio.gather(*(asyncio.to_thread(check) for check in checks.values()), return_exceptions=True)
-    failed = {name: result for name, result in zip(checks, found, strict=True) if isinstance(result, BaseException)}
-    for name, error in failed.items():
-        log.warning("Not ready: %s: %s", name, error)
-    said = {name: "ok" if name not in failed else "does not answer" for name in checks}
-    return json_response({"status": "ok" if not failed else "not ready", **said}, 503 if failed else 200)
+    """200 when Kafka has the topics, the lake's store answers and the keys are read, else 503 with which of them is not so."""
+    said = await api_of(request).readiness.ask()
+    is_ready = all(each == "ok" for each in said.values())
+    return json_response({"status": "ok" if is_ready else "not ready", **said}, 200 if is_ready else 503)
 
 
 async def show_metrics(request: Request) -> Response:

@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-# How an item of a request ended.
-ACCEPTED, NOT_STORED = "accepted", "not_stored"
 DOORS = ("put_events", "endpoints", "firehose", "kinesis", "firehose_delivery", "batch", "ndjson")
 
 
@@ -35,10 +33,12 @@ class ApiMetrics:
             buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
         )
         self.bytes_held = Gauge("headwater_api_inflight_bytes", "Bytes of bodies and records held at this moment.", registry=registry)
+        self.keys_age = Gauge("headwater_api_keys_age_seconds", "How long ago the keys in force were read.", registry=registry)
         for door in DOORS:
             self.accepted.labels(door)
             self.not_stored.labels(door)
 
-    def watch(self, bytes_held: Callable[[], float]) -> None:
-        """Let the gauge of what is held ask for it."""
+    def watch(self, bytes_held: Callable[[], float], keys_age_secs: Callable[[], float]) -> None:
+        """Let the gauges ask for what they show."""
         self.bytes_held.set_function(bytes_held)
+        self.keys_age.set_function(keys_age_secs)

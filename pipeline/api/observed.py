@@ -17,8 +17,8 @@ from pipeline.collect.outgoing import TooMuchError
 
 log = logging.getLogger("headwater.access")
 
-# Where a request's id stands in its scope.
-REQUEST_ID = "headwater.request_id"
+# Where a request's id stands in its scope, who called (a key's id, never a secret), and why it was refused.
+REQUEST_ID, CALLER, REFUSAL = "headwater.request_id", "headwater.caller", "headwater.refusal"
 
 # Errors of AWS's that are the caller's form and not its rights.
 _MALFORMED = frozenset({"IncompleteSignatureException"})
@@ -56,7 +56,8 @@ class Observed:
                 # The path alone: a presigned request has its signature in the query.
                 path = scope["path"].encode("unicode_escape").decode()[:200]
                 client = scope["client"][0] if scope["client"] else "-"
-                log.info("%s %s %s %d %.1f ms %s", client, scope["method"], path, status, secs * 1000, request_id)
+                who, why = scope.get(CALLER, "-"), scope.get(REFUSAL, "")
+                log.info("%s %s %s %s %d %.1f ms %s %s", client, who, scope["method"], path, status, secs * 1000, request_id, why)
 
 
 class Explained:
@@ -78,7 +79,9 @@ class Explained:
         except Exception as error:
             if is_begun or scope["type"] != "http":
                 raise
-            await render_error(explain(error, scope), scope[REQUEST_ID])(scope, receive, send)
+            explained = explain(error, scope)
+            scope[REFUSAL] = explained.kind
+            await render_error(explained, scope[REQUEST_ID])(scope, receive, send)
 
 
 def explain(error: Exception, scope: Scope) -> ApiError:

@@ -39,6 +39,11 @@ def render_page(document: dict[str, Any]) -> str:
             parts.append(f"<h2><code>{method.upper()} {html.escape(path)}</code></h2><p><b>{html.escape(operation['summary'])}</b></p>")
             if "description" in operation:
                 parts.append(f"<p>{html.escape(operation['description'])}</p>")
+            if "requestBody" in operation:
+                (kind, body), *_ = operation["requestBody"]["content"].items()
+                parts.append(
+                    f"<p>Body, <code>{html.escape(kind)}</code>:</p><pre>{html.escape(_write_example(document, body['schema']))}</pre>"
+                )
             given = [_resolve(document, each) for each in [*operations.get("parameters", []), *operation.get("parameters", [])]]
             if given:
                 rows = "".join(
@@ -50,6 +55,24 @@ def render_page(document: dict[str, Any]) -> str:
             rows = "".join(f"<tr><td>{status}<td>{html.escape(answer['description'])}" for status, answer in answers)
             parts.append(f"<table><tr><th>answer<th>meaning{rows}</table>")
     return _PAGE.format(title=html.escape(document["info"]["title"]), body="\n".join(parts))
+
+
+def _write_example(document: dict[str, Any], schema: dict[str, Any]) -> str:
+    """A body of a schema: every member with the type that it has, or its own example."""
+    return json.dumps(_build_example(document, schema), indent=2, ensure_ascii=False)
+
+
+def _build_example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    found = _resolve(document, schema)
+    if "example" in found:
+        return found["example"]
+    if found.get("type") == "array":
+        return [_build_example(document, found["items"])]
+    if found.get("type") == "object":
+        inner = {name: _build_example(document, each) for name, each in found.get("properties", {}).items()}
+        more = found.get("additionalProperties")
+        return inner | ({"(name)": _build_example(document, more)} if isinstance(more, dict) else {})
+    return found.get("enum", [f"({found.get('format', found.get('type', 'any'))})"])[0]
 
 
 def _resolve(document: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +87,6 @@ def _resolve(document: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:16px/1.5 system-ui;max-width:60em;margin:2em auto;padding:0 1em}}code{{background:#eee;padding:.1em .3em}}
-table{{border-collapse:collapse}}td,th{{border:1px solid #ccc;padding:.2em .6em;text-align:left}}h2{{margin-top:2em;font-size:1.1em}}</style>
+pre{{background:#eee;padding:.6em;overflow:auto}}table{{border-collapse:collapse}}td,th{{border:1px solid #ccc;padding:.2em .6em;text-align:left}}h2{{margin-top:2em;font-size:1.1em}}</style>
 {body}</html>
 """

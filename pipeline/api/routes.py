@@ -3,7 +3,6 @@
 from starlette.routing import Route
 
 from pipeline.api import app_settings, apps, calls, event_stream, events, firehose_delivery, health, ndjson, openapi, snippet, tags, targets
-from pipeline.collect.calls import TYPES
 
 APP = "/v1/apps/{app_id}"
 
@@ -13,7 +12,7 @@ ROUTES = [
     Route(f"{APP}/endpoints/{{endpoint_id:path}}", events.update_one_endpoint, methods=["PUT"]),
     Route("/", targets.call_target, methods=["POST"]),
     Route("/v1/firehose/{stream}", firehose_delivery.take_delivery, methods=["POST"]),
-    *(Route(f"/v1/{call}", calls.take_calls, methods=["POST"]) for call in ("batch", *TYPES)),
+    *(Route(f"/v1/{call}", calls.take_calls, methods=["POST"]) for call in calls.KINDS),
     Route(f"{APP}/ndjson", ndjson.take_lines, methods=["POST"]),
     Route("/t.js", snippet.show_snippet, methods=["GET"]),
     # Apps

@@ -18,13 +18,14 @@ from pipeline.api.metrics import ApiMetrics
 from pipeline.api.observed import Explained, Observed, answer_http_exception
 from pipeline.api.outlet import OpenOutlet, Outlet
 from pipeline.api.protocol import HeadLimits, build_protocol
+from pipeline.api.readiness import Readiness
 from pipeline.api.routes import ROUTES
 from pipeline.auth.gate import Gate
 from pipeline.auth.guests import GuestDesk
 from pipeline.auth.rates import Rates
 from pipeline.collect.streams import load_streams
 from pipeline.config import Settings
-from pipeline.definitions.database import open_definitions, reading, translate_errors
+from pipeline.definitions.database import open_definitions, reading
 from pipeline.definitions.key_ring import KeyRing, load_key_ring
 from pipeline.definitions.vault import build_vault
 from pipeline.stores import build_store
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # How soon a key that another process made or revoked counts.
 KEYS_SECS = 5.0
+# How old the keys may be before the API says that it is not ready.
+KEYS_SECS_MAX = 60.0
 # What a connection that asks nothing is kept: longer than clients keep theirs, or one would be closed under a request.
 IDLE_SECS = 75
 # After SIGTERM: requests that are under way, then what Kafka has not answered for.
@@ -52,7 +55,7 @@ def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet =
     store = build_store(settings)
 
     def load_ring() -> KeyRing:
-        with translate_errors(engine), reading(engine) as connection:
+        with reading(engine) as connection:
             return load_key_ring(connection, vault, lambda error: log.warning("A key is left out: %s", error))
 
     gate = Gate(
@@ -64,12 +67,18 @@ def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet =
     )
     outlet = open_outlet(settings)
     bodies = Bodies(settings.api_body_bytes_max, settings.api_held_bytes_max, settings.api_read_secs_max)
-    metrics.watch(lambda: outlet.bytes_held + bodies.bytes_held)
+    metrics.watch(lambda: outlet.bytes_held + bodies.bytes_held, lambda: gate.age_secs)
 
     def check_lake() -> None:
         store.client().head_bucket(Bucket=store.bucket)
 
-    return Api(settings, outlet, gate, Rates(settings.api_guests_per_min), bodies, engine, streams, metrics, check_lake)
+    def check_keys() -> None:
+        if gate.age_secs > KEYS_SECS_MAX:
+            raise LookupError(f"The keys were read {gate.age_secs:.0f} s ago for the last time.")
+
+    readiness = Readiness({"kafka": outlet.check, "lake": check_lake, "keys": check_keys})
+
+    return Api(settings, outlet, gate, Rates(settings.api_guests_per_min), bodies, engine, streams, metrics, readiness)
 
 
 def build_app(api: Api) -> Starlette:

@@ -79,6 +79,11 @@ class Gate:
             await asyncio.sleep(max(0.0, self._read_at + FRESH_SECS - time.monotonic()))
             await asyncio.to_thread(self.refresh)
 
+    @property
+    def age_secs(self) -> float:
+        """How long ago the keys in force were read."""
+        return time.monotonic() - self._read_at
+
     def refresh(self) -> None:
         """Read the keys anew; when that fails the ones known stay in force."""
         with self._reading:

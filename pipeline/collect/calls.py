@@ -47,12 +47,14 @@ class CallReader:
     def __init__(self, app_id: str, sender: Sender, limits: Limits, shared: Mapping[str, Any]) -> None:
         self._app_id, self._sender, self._limits, self._shared = app_id, sender, limits, shared
 
-    def read_all(self, calls: Sequence[Any]) -> list[Item]:
-        """The items of all calls, in their order. Raises TooMuchError over a limit."""
+    def read_all(self, calls: Sequence[Any]) -> list[tuple[int, Item]]:
+        """The items of all calls in their order, each with its call's place. Raises TooMuchError over a limit."""
         items = Items(self._limits)
-        for call in calls:
+        places: list[int] = []
+        for place, call in enumerate(calls):
             items.add(self.read(call))
-        return items.made
+            places += [place] * (len(items.made) - len(places))
+        return list(zip(places, items.made, strict=True))
 
     def read(self, call: Any) -> list[Item]:
         """The event of a call, and before it the update of its endpoint when the call says who somebody is."""
@@ -127,8 +129,8 @@ class CallReader:
         return self._sender.received_at
 
 
-def parse_calls(body: bytes, limits: Limits) -> dict[str, Any]:
-    """A body of calls: {"batch": [...]}, or one call; whether each call is what it should be is judged later, one by one.
+def parse_calls(body: bytes, limits: Limits, kind: str | None = None) -> dict[str, Any]:
+    """A body of calls: {"batch": [...]}, or one call, whose type is `kind` where the path says it; each is judged later, one by one.
 
     Raises Unreadable when it is not JSON, or its context is none, Unfit when it has no calls, TooMuchError over a limit.
     """
@@ -139,8 +141,9 @@ def parse_calls(body: bytes, limits: Limits) -> dict[str, Any]:
         found = parse_exactly(body)
     if not isinstance(found, dict):
         raise Unfit(Reason.NOT_AN_OBJECT, "The body is JSON and no object; expected one with batch.", {})
-    if "batch" not in found and "type" in found:
-        found = {"batch": [found], "sentAt": found.get("sentAt"), "writeKey": found.get("writeKey")}
+    if kind is not None or ("batch" not in found and "type" in found):
+        call = found if kind is None else found | {"type": kind}
+        found = {"batch": [call], "sentAt": found.get("sentAt"), "writeKey": found.get("writeKey")}
     if not isinstance(found.get("batch"), list):
         raise _unfit("batch", found.get("batch"), "a list of calls")
     # What all calls have in common is no single call's fault.

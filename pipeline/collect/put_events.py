@@ -130,6 +130,9 @@ class PutEventsReader:
                 items.add(self._read_odd_entry(endpoint_id, raw))
                 continue
             endpoint, events = b"" if entry.Endpoint is msgspec.UNSET else bytes(entry.Endpoint), entry.Events or {}
+            if entry.Events is None and endpoint in _NO_ENDPOINT:
+                items.add(self._read_odd_entry(endpoint_id, raw))
+                continue
             # Where something is no text, the names cannot be counted; each event tells of that by itself.
             inner = (entry.Endpoint is not msgspec.UNSET) + (entry.Events is not None) + len(events) + _count_inner(endpoint, events)
             if count_names(raw) in {None, inner}:
@@ -209,12 +212,11 @@ class PutEventsReader:
             error: Unreadable | Unfit = Unreadable(Reason.DUPLICATE_KEY, "Endpoint or Events stands twice in one entry", "each once")
             yield self._refused(endpoint_id, None, refuse(error, raw, endpoint_id=endpoint_id))
             return
-        events = found.get("Events") if isinstance(found, dict) else None
-        if not isinstance(found, dict) or not isinstance(events, (dict, type(None))):
-            what = f"Field 'BatchItem.{endpoint_id}.Events' is {_shown(events)}" if isinstance(found, dict) else "The entry is no object"
-            error = Unfit(Reason.WRONG_TYPE, f"{what}; expected an object of events by id.", {})
-            yield self._refused(endpoint_id, None, refuse(error, raw, endpoint_id=endpoint_id))
+        problem = _find_problem(endpoint_id, found)
+        if problem is not None:
+            yield self._refused(endpoint_id, None, refuse(problem, raw, endpoint_id=endpoint_id))
             return
+        events = found.get("Events")
         endpoint = found.get("Endpoint")
         yield from self._read_entry(
             endpoint_id,
@@ -284,13 +286,37 @@ def _split_request(body: bytes) -> list[tuple[str, bytes]]:
     if found is None:
         # Reads it strictly, which says where it is no JSON.
         found = parse_exactly(body)
-    batch = found.get("BatchItem") if isinstance(found, dict) else None
-    if not isinstance(batch, (dict, type(None))) or not isinstance(found, dict):
-        what = f"Field 'BatchItem' is {_shown(batch)}" if isinstance(found, dict) else "The body is no object"
-        raise Unfit(Reason.WRONG_TYPE, f"{what}; expected an object of entries by endpoint id.", {})
+    if isinstance(found, dict) and isinstance(found.get("EventsRequest"), dict):
+        # As the operation's own shape has it around the body.
+        found = found["EventsRequest"]
+    if not isinstance(found, dict):
+        raise Unfit(Reason.WRONG_TYPE, f"The body is {_shown(found)}; expected an object with BatchItem.", {})
     if len({*map(str, found)}) != len(found):
         raise Unreadable(Reason.DUPLICATE_KEY, "BatchItem, or a name beside it, stands twice in the body", "each once")
-    return [(str(endpoint_id), write_loosely(entry)) for endpoint_id, entry in (batch or {}).items()]
+    batch = found.get("BatchItem")
+    if not isinstance(batch, dict):
+        reason = Reason.MISSING_FIELD if batch is None else Reason.WRONG_TYPE
+        raise Unfit(reason, f"Field 'BatchItem' is {_shown(batch)}; expected an object of entries by endpoint id.", {})
+    return [(str(endpoint_id), write_loosely(entry)) for endpoint_id, entry in batch.items()]
+
+
+def _find_problem(endpoint_id: str, entry: Any) -> Unfit | None:
+    """Why an entry is none of PutEvents'; None when its events can be read one by one."""
+    if not isinstance(entry, dict):
+        return Unfit(
+            Reason.WRONG_TYPE, f"Field 'BatchItem.{endpoint_id}' is {_shown(entry)}; expected an object with Endpoint and Events.", {}
+        )
+    unknown = next((name for name in entry if name not in {"Endpoint", "Events"}), None)
+    if unknown is not None:
+        return Unfit(Reason.WRONG_TYPE, f"Field 'BatchItem.{endpoint_id}.{unknown}' is unknown; expected Endpoint and Events.", {})
+    events = entry.get("Events")
+    if events is None and entry.get("Endpoint") in (None, {}):
+        return Unfit(Reason.MISSING_FIELD, f"Field 'BatchItem.{endpoint_id}.Events' is missing; expected an object of events by id.", {})
+    if not isinstance(events, (dict, type(None))):
+        return Unfit(
+            Reason.WRONG_TYPE, f"Field 'BatchItem.{endpoint_id}.Events' is {_shown(events)}; expected an object of events by id.", {}
+        )
+    return None
 
 
 def _count_inner(endpoint: bytes, events: Mapping[str, msgspec.Raw]) -> int:

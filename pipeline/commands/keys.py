@@ -59,6 +59,9 @@ def add(
     scope: list[Scope] = _SCOPE,
     events_per_sec: float | None = _RATE,
     note: str = _NOTE,
+    is_replaced: bool = typer.Option(
+        False, "--replace", help="Give a key that is there this secret, and force again if it was revoked; all else of it stays."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON: the key."),
 ) -> None:
     """Add an access key that clients have already. Its secret is asked for, or is the first line of standard input."""
@@ -68,8 +71,21 @@ def add(
     if not secret:
         raise UsageError(f"The secret of key '{access_key_id}' is empty; expected it as the first line of standard input.")
     with opened_definitions(settings) as engine, changing(engine) as connection:
-        key = keys.add_access_key(connection, vault, access_key_id, secret, scope, app_id or None, events_per_sec, note)
-    _print_key(key, f"Key '{key.key_id}' is added.", as_json)
+        if is_replaced:
+            key = keys.replace_secret(connection, vault, access_key_id, secret)
+        else:
+            key = keys.add_access_key(connection, vault, access_key_id, secret, scope, app_id or None, events_per_sec, note)
+    _print_key(key, f"Key '{key.key_id}' {'has another secret' if is_replaced else 'is added'}.", as_json)
+
+
+@app.command()
+def reencrypt() -> None:
+    """Encrypt every secret with the first key of HEADWATER_DEFINITIONS_KEY, after which the others may go."""
+    settings = load_settings()
+    vault = build_vault(settings)
+    with opened_definitions(settings) as engine, changing(engine) as connection:
+        count = keys.encrypt_anew(connection, vault)
+    print(f"{count} secrets are encrypted with the first key of HEADWATER_DEFINITIONS_KEY.")
 
 
 @app.command("list")

@@ -18,20 +18,25 @@ _EXPECTED = (
 _CONNECT_SECS_MAX = 10
 
 
-def open_definitions(settings: Settings) -> Engine:
-    """The database, migrated to the newest schema. On SQLite a transaction begins with the write lock; `reading` takes none.
+def open_definitions(settings: Settings, is_migrated: bool = True) -> Engine:
+    """The database, migrated to the newest schema unless it is only looked at.
+
+    On SQLite a transaction begins with the write lock; `reading` takes none.
+
 
     Raises SettingError for an address that cannot be used, UnavailableError when the server does not answer, UsageError for a database
     of a newer release and for a file that is none.
     """
     if settings.definitions_url.get_secret_value():
         engine = _build_postgresql(settings)
-        _migrate(engine)
+        if is_migrated:
+            _migrate(engine)
         return engine
     path = sqlite.file_path(settings)
     engine = sqlite.build_engine(path)
-    with sqlite.creating(path):
-        _migrate(engine)
+    if is_migrated:
+        with sqlite.creating(path):
+            _migrate(engine)
     return engine
 
 

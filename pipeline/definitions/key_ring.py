@@ -37,7 +37,7 @@ def load_key_ring(connection: Connection, vault: Vault, on_unreadable: Callable[
         key = read_key(row)
         if key.kind == "access":
             try:
-                access[key.key_id] = (key, _open_secret(vault, key.key_id, row.secret_encrypted))
+                access[key.key_id] = (key, open_secret(vault, key.key_id, row.secret_encrypted))
             except VaultError as error:
                 if on_unreadable is None:
                     raise
@@ -48,7 +48,8 @@ def load_key_ring(connection: Connection, vault: Vault, on_unreadable: Callable[
     return KeyRing(access, write, app_ids, list_guest_pools(connection))
 
 
-def _open_secret(vault: Vault, key_id: str, encrypted: str) -> str:
+def open_secret(vault: Vault, key_id: str, encrypted: str) -> str:
+    """A key's plain secret. Raises VaultError, which names the key, when no key of the vault opens it."""
     try:
         return vault.decrypt(encrypted)
     except VaultError:

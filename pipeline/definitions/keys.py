@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipeline.definitions.checks import check_access_key_id, check_text, shown
 from pipeline.definitions.key import Key, Scope, read_key
-from pipeline.definitions.key_ring import KeyRing, load_key_ring
+from pipeline.definitions.key_ring import KeyRing, load_key_ring, open_secret
 from pipeline.definitions.tables import apps, keys
 from pipeline.definitions.vault import Vault
 from schemas.errors import UsageError
@@ -26,8 +26,10 @@ __all__ = [
     "add_access_key",
     "create_access_key",
     "create_write_key",
+    "encrypt_anew",
     "list_keys",
     "load_key_ring",
+    "replace_secret",
     "revoke_key",
 ]
 
@@ -67,12 +69,41 @@ def add_access_key(
     Raises UsageError as create_access_key does, and for an id that is taken (by a revoked key too) or is none. The secret is in no error.
     """
     check_access_key_id(access_key_id)
-    if not 1 <= len(secret) <= 256 or not secret.isascii() or not secret.isprintable() or " " in secret:
-        raise UsageError(f"The secret of key '{access_key_id}' cannot be used; expected 1 to 256 characters of ASCII without spaces.")
+    _check_secret(access_key_id, secret)
     added = _insert(connection, access_key_id, "access", scopes, app_id, events_per_sec, note, secret_encrypted=vault.encrypt(secret))
     if added is None:
-        raise UsageError(f"Access key id '{access_key_id}' is taken; expected one that no key has, revoked keys among them.")
+        raise UsageError(
+            f"Access key id '{access_key_id}' is taken; expected one that no key has, revoked keys among them. --replace gives it this secret."
+        )
     return added
+
+
+def replace_secret(connection: Connection, vault: Vault, access_key_id: str, secret: str) -> Key:
+    """Gives a key that was added or made another secret, and force again when it was revoked; its app, scopes and rate stay.
+
+    Raises UsageError for an id that is no access key's, and for a secret that cannot be used.
+    """
+    _check_secret(access_key_id, secret)
+    changed = connection.execute(
+        keys.update()
+        .where(keys.c.key_id == access_key_id, keys.c.kind == "access")
+        .values(secret_encrypted=vault.encrypt(secret), revoked_at=None, changed_at=dt.datetime.now(dt.UTC))
+    )
+    if not changed.rowcount:
+        raise UsageError(f"There is no access key {shown(access_key_id)}; 'headwater keys list --revoked' shows those that there are.")
+    return read_key(connection.execute(sa.select(keys).where(keys.c.key_id == access_key_id)).one())
+
+
+def encrypt_anew(connection: Connection, vault: Vault) -> int:
+    """Encrypts every secret with the vault's first key, after which the others are not needed; returns how many there are.
+
+    Raises VaultError, which names the key, when a secret cannot be opened; nothing is changed then.
+    """
+    rows = connection.execute(sa.select(keys.c.key_id, keys.c.secret_encrypted).where(keys.c.kind == "access")).all()
+    for row in rows:
+        encrypted = vault.encrypt(open_secret(vault, row.key_id, row.secret_encrypted))
+        connection.execute(keys.update().where(keys.c.key_id == row.key_id).values(secret_encrypted=encrypted))
+    return len(rows)
 
 
 def create_write_key(
@@ -109,6 +140,11 @@ def revoke_key(connection: Connection, key_id: str, at: dt.datetime) -> Key | No
     connection.execute(keys.update().where(keys.c.key_id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=at, changed_at=at))
     found = connection.execute(sa.select(keys).where(keys.c.key_id == key_id)).one_or_none()
     return read_key(found) if found else None
+
+
+def _check_secret(access_key_id: str, secret: str) -> None:
+    if not 1 <= len(secret) <= 256 or not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise UsageError(f"The secret of key '{access_key_id}' cannot be used; expected 1 to 256 characters of ASCII without spaces.")
 
 
 def _insert(

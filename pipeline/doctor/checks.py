@@ -25,6 +25,7 @@ CHECKS = (
     Check("settings", _named("settings.check_names_and_values")),
     Check("settings together", _named("settings.check_agreement")),
     Check("keys of the stack", _named("settings.check_keys"), settings=HOME),
+    Check("apps and keys", _named("definitions.check_definitions"), settings=(*HOME, "definitions", "api"), secs_max=12),
     Check("Python", _named("versions.check_python")),
     Check("libraries", _named("versions.check_packages")),
     Check("record reader", _named("versions.check_record_reader")),

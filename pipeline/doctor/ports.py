@@ -50,5 +50,7 @@ def _list_ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
     if settings.kafka_is_local or settings.s3_is_local:
         for index in range(settings.local_workers):
             yield f"worker-{index}", f"the metrics page of worker-{index}", settings.metrics_address_port + index
+        if settings.local_api:
+            yield "api", "the HTTP API", settings.api_address_port
         if settings.local_maintenance:
             yield "maintain", "the metrics page of maintenance", settings.maintain_address_port

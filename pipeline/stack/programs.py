@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from pipeline.collect.streams import load_streams
 from pipeline.config import Settings
 from pipeline.stack.artifacts import fetch_artifacts, load_lock
 from pipeline.stack.java import find_java
@@ -131,6 +132,8 @@ def _worker(settings: Settings, index: int) -> Program:
 
 
 def _api(settings: Settings) -> Program:
+    # A misspelt stream is said before the API that runs is stopped.
+    load_streams(settings.api_streams)
     ports = {"the HTTP API": settings.api_address_port}
     # Requests that are under way, then what Kafka has not answered for.
     return Program("api", _own_script(settings, "serve"), ports, stop_secs=30, priority=100, exit_codes_final=EXIT_CODES_FINAL)

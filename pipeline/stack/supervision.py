@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from pipeline.config import Settings
+from pipeline.config import PREFIX, Settings
 from pipeline.stack.programs import Program, stack_folder
 from schemas.errors import UnavailableError
 
@@ -74,6 +74,8 @@ class Supervisor:
         done = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.config_file)],
             cwd=self.home,
+            # What it starts has its settings in its script; this shell's would outlive a change of them.
+            env={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
