@@ -373,7 +373,7 @@ BAD: dict[str, tuple[tuple[str, str, Any, dict[str, str]], int, str, str]] = {
     "another app": (("POST", "/v1/apps/news/events", {}, {}), 403, "AccessDeniedException", "of app 'shop'"),
     "another scope": (("GET", "/v1/apps/shop", b"", {}), 403, "AccessDeniedException", "may not 'read'"),
     "not JSON": (("POST", "/v1/apps/shop/events", b"{", {}), 400, "BadRequestException", "not JSON"),
-    "no object": (("POST", "/v1/apps/shop/events", [], {}), 400, "BadRequestException", "no object"),
+    "no object": (("POST", "/v1/apps/shop/events", [], {}), 400, "BadRequestException", "an object with BatchItem"),
     "BatchItem a list": (("POST", "/v1/apps/shop/events", {"BatchItem": []}, {}), 400, "BadRequestException", "'BatchItem'"),
     "no endpoint": (("PUT", "/v1/apps/shop/endpoints/x", 7, {}), 400, "BadRequestException", "Endpoint"),
     "no batch": (("POST", "/v1/batch", {"batch": 5}, {}), 400, "BadRequestException", "'batch' is 5"),
@@ -653,7 +653,7 @@ def test_readiness_names_what_does_not_answer(settings: Settings, topics: list[s
     make_app(settings)
     with serving(ApiProcess(settings, tmp_path, HEADWATER_KAFKA="127.0.0.1:1")) as api:
         status, _, answer = Door(api, settings).ask("GET", "/ready", is_keyed=False)
-        assert (status, answer) == (503, {"status": "not ready", "kafka": "does not answer", "lake": "ok"})
+        assert (status, answer) == (503, {"status": "not ready", "kafka": "does not answer", "lake": "ok", "keys": "ok"})
 
 
 def test_key_over_its_own_rate_is_told_when_to_come_again(door: Door) -> None:
@@ -696,7 +696,7 @@ def test_guest_gets_keys_that_send_events_of_one_app_and_nothing_else(door: Door
 
 def test_operators_questions_are_answered(door: Door) -> None:
     assert door.ask("GET", "/health", is_keyed=False)[2] == {"status": "ok"}
-    assert door.ask("GET", "/ready", is_keyed=False)[2] == {"status": "ok", "kafka": "ok", "lake": "ok"}
+    assert door.ask("GET", "/ready", is_keyed=False)[2] == {"status": "ok", "kafka": "ok", "lake": "ok", "keys": "ok"}
     metrics = door.ask("GET", "/metrics", is_keyed=False)[2].decode()
     assert 'headwater_api_items_accepted_total{door="put_events"}' in metrics
     # Behind a proxy on this machine everybody looks local.

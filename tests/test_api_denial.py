@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from backports import zstd
 
 from pipeline.api.bodies import unpack
 from pipeline.config import Settings
@@ -108,6 +109,25 @@ def test_slow_body_is_ended_in_time(api: ApiProcess, settings: Settings) -> None
         assert status(answer_of(connection)) == 408
 
 
+def test_body_that_drips_on_after_its_answer_is_ended_in_time_and_without_the_bound_it_is_not(api: ApiProcess, plain: ApiProcess) -> None:
+    head = b"POST /t.js HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n"
+    for process, is_bounded in ((api, True), (plain, False)):
+        with connect(process) as connection:
+            connection.sendall(head)
+            assert status(connection.recv(65536)) == 405
+            is_ended, end = False, time.monotonic() + READ_SECS * 3
+            connection.settimeout(0.2)
+            while not is_ended and time.monotonic() < end:
+                try:
+                    connection.send(b"x")
+                    is_ended = connection.recv(1024) == b""
+                except TimeoutError:
+                    continue
+                except OSError:
+                    is_ended = True
+            assert is_ended is is_bounded
+
+
 def test_flood_of_headers_is_refused_and_without_the_bound_it_is_not(api: ApiProcess, plain: ApiProcess) -> None:
     flood = (
         b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n" + b"".join(b"x-%d: 1\r\n" % number for number in range(150)) + b"\r\n"
@@ -157,6 +177,67 @@ def test_without_the_bound_a_bomb_would_be_unpacked_whole() -> None:
     bomb = gzip.compress(b"0" * 100_000_000)
     assert unpack(bomb, "gzip", 1_000_000) is None
     assert len(unpack(bomb, "gzip", 10**9) or b"") == 100_000_000
+
+
+SMALL = {
+    "events": ("/v1/apps/shop/events", b'{"BatchItem":{"e":{"Endpoint":{},"Events":{' + b'"i":0,' * 500_000 + b'"i":0}}}}'),
+    "calls": ("/v1/batch", b'{"batch":[' + b"0," * 1_000_000 + b"0]}"),
+    "lines": ("/v1/apps/shop/ndjson", b"0\n" * 1_000_000),
+    "values of one line": ("/v1/apps/shop/ndjson", b"[" + b"{}," * 1_000_000 + b"{}]"),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_very_many_small_things_are_refused_before_they_are_made_into_items_and_memory_stays(
+    api: ApiProcess, settings: Settings, name: str
+) -> None:
+    path, body = SMALL[name]
+    before = memory(api)
+    assert status(post(api, path, body, make_write_key(settings))) == 413
+    assert memory(api) - before < GROWTH_BYTES_MAX
+    assert api.answers()
+
+
+def test_who_shows_no_key_yet_is_given_little_room(api: ApiProcess, settings: Settings) -> None:
+    body = b'{"batch":[]' + b" " * 300_000 + b"}"
+    assert status(post(api, "/v1/batch", body, "")) == 413
+    assert status(post(api, "/v1/batch", body, make_write_key(settings))) == 200
+
+
+@pytest.mark.timeout(60)
+def test_body_of_very_many_empty_members_is_refused(api: ApiProcess) -> None:
+    for encoding, member in (("zstd", zstd.compress(b"")), ("gzip", gzip.compress(b""))):
+        body = member * (200_000 // len(member))
+        assert status(post(api, "/v1/batch", body, "", f"content-encoding: {encoding}\r\n")) == 400
+
+
+def post(api: ApiProcess, path: str, body: bytes, key: str, more: str = "") -> bytes:
+    shown = f"authorization: Bearer {key}\r\n" if key else ""
+    head = f"POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{shown}{more}content-length: {len(body)}\r\n\r\n"
+    return ask(api, head.encode() + body)
+
+
+@pytest.mark.parametrize(("held_bytes_max", "is_bounded"), [("20000000", True), ("2000000000", False)])
+def test_bodies_are_held_within_bounds_until_they_are_answered(
+    settings: Settings, tmp_path: Path, held_bytes_max: str, is_bounded: bool
+) -> None:
+    make_app(settings)
+    key = make_write_key(settings)
+    # One event and much that is nothing, packed small, while nobody is there to take the event.
+    events = b'{"BatchItem":{"e":{"Endpoint":{},"Events":{"id":{"EventType":"x","Timestamp":"2026-01-01T00:00:00Z"}}}}'
+    body = gzip.compress(events + b" " * 9_000_000 + b"}")
+    limits = {"HEADWATER_KAFKA": "127.0.0.1:1", "HEADWATER_ACK_SECS_MAX": "4", "HEADWATER_API_HELD_BYTES_MAX": held_bytes_max}
+    with serving(ApiProcess(settings, tmp_path, **limits)) as api:
+        before, most = memory(api), 0
+        threads = [
+            threading.Thread(target=post, args=[api, "/v1/apps/shop/events", body, key, "content-encoding: gzip\r\n"]) for _ in range(30)
+        ]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, memory(api))
+            time.sleep(0.05)
+        assert (most - before < 120_000_000) is is_bounded, (most - before) / 1e6
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
