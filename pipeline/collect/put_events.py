@@ -278,7 +278,7 @@ def _split_request(body: bytes) -> list[tuple[str, bytes]]:
     """Entries with their endpoint ids, in order. Raises Unreadable or Unfit."""
     try:
         entries = _decode_request(body).BatchItem
-        if count_names(body) in {None, 1 + len(entries) + sum([count_names(bytes(raw)) or 0 for raw in entries.values()])}:
+        if count_names(body) in {None, 1 + len(entries) + (count_names(b",".join(map(bytes, entries.values()))) or 0)}:
             return [(endpoint_id, bytes(raw)) for endpoint_id, raw in entries.items()]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass
@@ -320,8 +320,8 @@ def _find_problem(endpoint_id: str, entry: Any) -> Unfit | None:
 
 
 def _count_inner(endpoint: bytes, events: Mapping[str, msgspec.Raw]) -> int:
-    """Names within an endpoint and its events."""
-    return (count_names(endpoint) or 0 if endpoint else 0) + sum([count_names(bytes(raw)) or 0 for raw in events.values()])
+    """Names within an endpoint and its events; one look at all of them costs less than one at each."""
+    return count_names(b",".join([endpoint, *map(bytes, events.values())])) or 0
 
 
 def _not_whole(what: str) -> Unreadable:
