@@ -140,6 +140,12 @@ def test_entry_whose_events_are_not_where_they_belong_is_refused_by_name(entry: 
     assert said in found[1]
 
 
+def test_unknown_name_in_an_entry_costs_its_events_nothing() -> None:
+    items = read({"BatchItem": {"phone-1": {"Endpoint": {}, "Events": {"e1": EVENT}, "Foo": 1}}})
+    assert [record["event_id"] for record in records(items)] == ["e1"]
+    assert "'BatchItem.phone-1.Foo' is unknown" in refusals(items)[None][1]
+
+
 def test_entry_with_an_endpoint_alone_updates_it() -> None:
     (item,) = read({"BatchItem": {"phone-1": {"Endpoint": {"Address": "a"}}}})
     assert (item.outgoing.topic, item.refusal) == (ENDPOINT_UPDATES, None)
@@ -275,7 +281,8 @@ def test_what_stands_twice_under_one_name_is_read_twice(is_pretty: bool) -> None
 
 
 def test_without_the_count_of_names_what_stands_twice_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.collect.put_events.count_names", lambda _: None)
+    for module in ("put_events", "batch_item"):
+        monkeypatch.setattr(f"pipeline.collect.{module}.count_names", lambda _: None)
     event = json.dumps(EVENT).encode()
     assert len(records(read(b'{"BatchItem":{"phone-1":{"Events":{"e":' + event + b',"e":' + event + b"}}}}"))) == 1
 
@@ -293,7 +300,7 @@ def test_request_may_hold_so_many_items_and_no_more(count: int, is_taken: bool) 
 
 @pytest.mark.parametrize("part", [b'"i":0,', b'"%d":{},'])
 def test_body_of_very_many_small_things_is_refused_before_it_is_parsed(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.collect.put_events._split_request", lambda _: pytest.fail("it was parsed"))
+    monkeypatch.setattr("pipeline.collect.put_events.split_request", lambda _: pytest.fail("it was parsed"))
     text = b"".join(part % number if b"%" in part else part for number in range(300_000)).rstrip(b",")
     with pytest.raises(TooMuchError):
         read(b'{"BatchItem":{"phone-1":{"Events":{' + text + b"}}}}")

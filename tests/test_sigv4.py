@@ -11,8 +11,9 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.auth.claim import Claim, SignedRequest, check_time, read_claim
 from pipeline.auth.errors import DeniedError
-from pipeline.auth.sigv4 import Claim, SignedRequest, check_signature, check_time, read_claim
+from pipeline.auth.sigv4 import check_signature
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from pipeline.api.context import admit, read_signed
 from pipeline.api.definitions import change_definitions, parse_object, read_definitions, text_member
 from pipeline.api.errors import ApiError, bad_request, json_response
-from pipeline.auth.sigv4 import read_claim
+from pipeline.auth.claim import read_claim
 from pipeline.definitions.apps import App, create_app, delete_app, find_app, list_apps
 from pipeline.definitions.key import Scope
 

@@ -10,7 +10,8 @@ from pipeline.api.context import api_of, ask_gate, limits_of, read_sender, read_
 from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.gate import read_write_key
-from pipeline.collect.calls import TYPES, CallReader, parse_calls, parse_sent_at
+from pipeline.collect.call_parts import parse_sent_at
+from pipeline.collect.calls import TYPES, CallReader, parse_calls
 from pipeline.collect.outgoing import outgoing_refusal, refuse
 from pipeline.definitions.key import Scope
 

@@ -16,10 +16,10 @@ from pipeline.api.metrics import ApiMetrics
 from pipeline.api.observed import CALLER
 from pipeline.api.outlet import Outlet
 from pipeline.api.readiness import Readiness
+from pipeline.auth.claim import SignedRequest, read_claim
 from pipeline.auth.errors import UNKNOWN, DeniedError
 from pipeline.auth.gate import REST_SERVICES, Caller, Gate
 from pipeline.auth.rates import Rates
-from pipeline.auth.sigv4 import SignedRequest, read_claim
 from pipeline.collect.outgoing import Item, Limits, Outgoing, Sender
 from pipeline.collect.streams import Streams
 from pipeline.config import Settings

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pipeline.auth.claim import Claim, SignedRequest, check_time, read_claim
 from pipeline.auth.errors import UNKNOWN, DeniedError
 from pipeline.auth.guests import GuestDesk
-from pipeline.auth.sigv4 import Claim, SignedRequest, check_signature, check_time, read_claim
+from pipeline.auth.sigv4 import check_signature
 from pipeline.definitions.key import Scope
 from pipeline.definitions.key_ring import KeyRing
 

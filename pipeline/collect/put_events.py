@@ -4,10 +4,8 @@ The shape is Pinpoint's: {"BatchItem": {endpoint id: {"Endpoint": {..}, "Events"
 stream record is not documented by AWS; it follows from the names (EventType is event_type, AppTitle is application.title, ...).
 """
 
-import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -15,8 +13,10 @@ from agents.native.library import count_names
 from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
 from agents.parsing.fit import MS_MAX, MS_MIN, Unfit
 from pipeline.collect import stream_record
+from pipeline.collect.batch_item import count_inner, find_problem, split_request
 from pipeline.collect.endpoints import EndpointFacts, read_endpoint, update_endpoint
 from pipeline.collect.loose_json import parse_loosely, write_loosely
+from pipeline.collect.odd_event import LEGACY_TYPES, build_document, in_words_of_the_api
 from pipeline.collect.outgoing import (
     Item,
     Items,
@@ -32,14 +32,9 @@ from pipeline.collect.outgoing import (
     without_address,
 )
 from pipeline.collect.stream_record import as_raw, parse_iso_ms
-from pipeline.imports.times import parse_time
 from pipeline.producer import record_key
 from pipeline.topology import RAW_EVENTS
 from schemas.records import Reason
-
-
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    BatchItem: dict[str, msgspec.Raw]
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,27 +64,12 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True):
     Session: _Session | None = None
 
 
-_decode_request = msgspec.json.Decoder(_Request).decode
 _decode_entry = msgspec.json.Decoder(_Entry).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _encode = msgspec.json.Encoder().encode
 
-# Where each member of an event goes when it is read member by member.
-_PLACES = {
-    "EventType": ("event_type",),
-    "AppPackageName": ("application", "package_name"),
-    "AppTitle": ("application", "title"),
-    "AppVersionCode": ("application", "version_code"),
-    "SdkName": ("application", "sdk", "name"),
-    "ClientSdkVersion": ("application", "sdk", "version"),
-    "Attributes": ("attributes",),
-    "Metrics": ("metrics",),
-}
-_SESSION_PLACES = {"Id": "session_id", "StartTimestamp": "start_timestamp", "StopTimestamp": "stop_timestamp", "Duration": "duration"}
 # An endpoint that says nothing.
 _NO_ENDPOINT = (b"", b"{}", b"null")
-# Amplify for JavaScript once spelt its automatic events like this.
-_LEGACY_TYPES = {f"_session_{name}": f"_session.{name}" for name in ("start", "stop", "pause", "resume")}
 
 
 class _Common:
@@ -120,7 +100,7 @@ class PutEventsReader:
         text = bytes(body)
         self._limits.check_tokens(text)
         items = Items(self._limits)
-        for endpoint_id, raw in _split_request(text):
+        for endpoint_id, raw in split_request(text):
             if not is_whole(endpoint_id):
                 items.add([self._refused(endpoint_id, None, refuse(_not_whole("The endpoint's id"), raw, endpoint_id=endpoint_id))])
                 continue
@@ -134,7 +114,9 @@ class PutEventsReader:
                 items.add(self._read_odd_entry(endpoint_id, raw))
                 continue
             # Where something is no text, the names cannot be counted; each event tells of that by itself.
-            inner = (entry.Endpoint is not msgspec.UNSET) + (entry.Events is not None) + len(events) + _count_inner(endpoint, events)
+            inner = (
+                (entry.Endpoint is not msgspec.UNSET) + (entry.Events is not None) + len(events) + count_inner([endpoint, *events.values()])
+            )
             if count_names(raw) in {None, inner}:
                 items.add(self._read_entry(endpoint_id, endpoint, events.items()))
             else:
@@ -171,7 +153,7 @@ class PutEventsReader:
             return None
         record = stream_record.StreamRecord(
             event_id,
-            _LEGACY_TYPES.get(event.EventType, event.EventType),
+            LEGACY_TYPES.get(event.EventType, event.EventType),
             timestamp,
             self._sender.received_at,
             stream_record.EVENT_VERSION,
@@ -212,17 +194,13 @@ class PutEventsReader:
             error: Unreadable | Unfit = Unreadable(Reason.DUPLICATE_KEY, "Endpoint or Events stands twice in one entry", "each once")
             yield self._refused(endpoint_id, None, refuse(error, raw, endpoint_id=endpoint_id))
             return
-        problem = _find_problem(endpoint_id, found)
+        problem, events = find_problem(endpoint_id, found), found.get("Events") if isinstance(found, dict) else None
+        if isinstance(events, (dict, type(None))) and isinstance(found, dict):
+            named = ((str(event_id), msgspec.Raw(write_loosely(event))) for event_id, event in (events or {}).items())
+            yield from self._read_entry(endpoint_id, write_loosely(found.get("Endpoint")), named)
         if problem is not None:
+            # Last, so that it is what the endpoint's own answer says.
             yield self._refused(endpoint_id, None, refuse(problem, raw, endpoint_id=endpoint_id))
-            return
-        events = found.get("Events")
-        endpoint = found.get("Endpoint")
-        yield from self._read_entry(
-            endpoint_id,
-            write_loosely(endpoint),
-            ((str(event_id), msgspec.Raw(write_loosely(event))) for event_id, event in (events or {}).items()),
-        )
 
     def _read_odd_event(self, endpoint_id: str, facts: EndpointFacts, event_id: str, raw: bytes) -> Item:
         """An event read member by member: accepted when the worker would take it for an event, else refused with the reason."""
@@ -235,131 +213,18 @@ class PutEventsReader:
                 raise Unfit(Reason.NOT_AN_OBJECT, f"Event '{event_id}' is {shorten(event)}; expected an object with EventType.", {})
         except (Unreadable, Unfit) as error:
             return self._refused(endpoint_id, event_id, refuse(error, raw, **ids))
-        document = self._build_document(endpoint_id, facts, event_id or str(uuid.uuid4()), event)
+        document = build_document(self._app_id, self._sender, endpoint_id, facts, event_id or str(uuid.uuid4()), event)
         try:
             value = judge_record(document, self._limits.event_bytes_max)
         except (Unreadable, Unfit) as error:
             document["headwater"] = without_address(self._sender)
-            return self._refused(endpoint_id, event_id, refuse(_in_words_of_the_api(error, event), msgspec.json.encode(document), **ids))
+            return self._refused(endpoint_id, event_id, refuse(in_words_of_the_api(error, event), msgspec.json.encode(document), **ids))
         return Item(outgoing_event(self._app_id, endpoint_id or None, document["event_id"], value), endpoint_id, event_id)
-
-    def _build_document(self, endpoint_id: str, facts: EndpointFacts, event_id: str, event: dict[str, Any]) -> dict[str, Any]:
-        """The stream record of an event as far as it goes: what does not fit stays as sent, what has no place keeps its name."""
-        document: dict[str, Any] = {"event_id": event_id, "application": {"app_id": self._app_id}}
-        document |= {"arrival_timestamp": self._sender.received_at, "event_version": stream_record.EVENT_VERSION, "headwater": self._sender}
-        document |= {"client": {"client_id": endpoint_id}} if endpoint_id else {}
-        if facts.device is not None:
-            document["device"] = facts.device
-        if facts.app_version is not None:
-            document["application"]["version_name"] = facts.app_version
-        if facts.text is not None:
-            document["client_context"] = {"custom": {"endpoint": facts.text}}
-        for name, value in event.items():
-            if name == "Timestamp":
-                document["event_timestamp"] = _as_ms(value)
-            elif name == "Session" and isinstance(value, dict):
-                document["session"] = {_SESSION_PLACES.get(inner, inner): _session_value(inner, each) for inner, each in value.items()}
-            elif name in _PLACES:
-                _put(document, _PLACES[name], value)
-            else:
-                # A name that PutEvents has not; one that the stream record has must not take its place.
-                document.setdefault(name if name not in document else f"sent_{name}", value)
-        event_type = document.get("event_type")
-        if isinstance(event_type, str):
-            document["event_type"] = _LEGACY_TYPES.get(event_type, event_type)
-        return document
 
     def _refused(self, endpoint_id: str, event_id: str | None, refusal: Refusal) -> Item:
         outgoing = outgoing_refusal(refusal, self._app_id, self._sender, self._limits.event_bytes_max)
         return Item(outgoing, endpoint_id, event_id, refusal)
 
 
-def _split_request(body: bytes) -> list[tuple[str, bytes]]:
-    """Entries with their endpoint ids, in order. Raises Unreadable or Unfit."""
-    try:
-        entries = _decode_request(body).BatchItem
-        if count_names(body) in {None, 1 + len(entries) + (count_names(b",".join(map(bytes, entries.values()))) or 0)}:
-            return [(endpoint_id, bytes(raw)) for endpoint_id, raw in entries.items()]
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    found = parse_loosely(body)
-    if found is None:
-        # Reads it strictly, which says where it is no JSON.
-        found = parse_exactly(body)
-    if isinstance(found, dict) and isinstance(found.get("EventsRequest"), dict):
-        # As the operation's own shape has it around the body.
-        found = found["EventsRequest"]
-    if not isinstance(found, dict):
-        raise Unfit(Reason.WRONG_TYPE, f"The body is {_shown(found)}; expected an object with BatchItem.", {})
-    if len({*map(str, found)}) != len(found):
-        raise Unreadable(Reason.DUPLICATE_KEY, "BatchItem, or a name beside it, stands twice in the body", "each once")
-    batch = found.get("BatchItem")
-    if not isinstance(batch, dict):
-        reason = Reason.MISSING_FIELD if batch is None else Reason.WRONG_TYPE
-        raise Unfit(reason, f"Field 'BatchItem' is {_shown(batch)}; expected an object of entries by endpoint id.", {})
-    return [(str(endpoint_id), write_loosely(entry)) for endpoint_id, entry in batch.items()]
-
-
-def _find_problem(endpoint_id: str, entry: Any) -> Unfit | None:
-    """Why an entry is none of PutEvents'; None when its events can be read one by one."""
-    if not isinstance(entry, dict):
-        return Unfit(
-            Reason.WRONG_TYPE, f"Field 'BatchItem.{endpoint_id}' is {_shown(entry)}; expected an object with Endpoint and Events.", {}
-        )
-    unknown = next((name for name in entry if name not in {"Endpoint", "Events"}), None)
-    if unknown is not None:
-        return Unfit(Reason.WRONG_TYPE, f"Field 'BatchItem.{endpoint_id}.{unknown}' is unknown; expected Endpoint and Events.", {})
-    events = entry.get("Events")
-    if events is None and entry.get("Endpoint") in (None, {}):
-        return Unfit(Reason.MISSING_FIELD, f"Field 'BatchItem.{endpoint_id}.Events' is missing; expected an object of events by id.", {})
-    if not isinstance(events, (dict, type(None))):
-        return Unfit(
-            Reason.WRONG_TYPE, f"Field 'BatchItem.{endpoint_id}.Events' is {_shown(events)}; expected an object of events by id.", {}
-        )
-    return None
-
-
-def _count_inner(endpoint: bytes, events: Mapping[str, msgspec.Raw]) -> int:
-    """Names within an endpoint and its events; one look at all of them costs less than one at each."""
-    return count_names(b",".join([endpoint, *map(bytes, events.values())])) or 0
-
-
 def _not_whole(what: str) -> Unreadable:
     return Unreadable(Reason.NOT_JSON, f"{what} has half of a surrogate pair (\\ud800 to \\udfff)", "characters that UTF-8 can hold")
-
-
-def _as_ms(value: Any) -> Any:
-    """A time of PutEvents in ms: ISO 8601, or a number of ms; anything else as it was sent."""
-    try:
-        return parse_time(float(bytes(value)) if isinstance(value, msgspec.Raw) else value)
-    except (ValueError, OverflowError):
-        return value
-
-
-def _session_value(name: str, value: Any) -> Any:
-    return _as_ms(value) if name in {"StartTimestamp", "StopTimestamp"} else value
-
-
-def _put(document: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
-    *folders, last = place
-    for folder in folders:
-        document = document.setdefault(folder, {})
-    document[last] = value
-
-
-def _in_words_of_the_api(error: Unreadable | Unfit, event: dict[str, Any]) -> Unreadable | Unfit:
-    """The same with the names that the sender used."""
-    if isinstance(error, Unfit):
-        if "'event_type'" in error.error:
-            error.error = error.error.replace("'event_type'", "'EventType'")
-        elif "'event_timestamp'" in error.error:
-            sent = _shown(event.get("Timestamp"))
-            error.error = f"Field 'Timestamp' is {sent}; expected ISO 8601, for example 2026-01-01T00:00:00.000Z, from 1900 to 9999."
-    return error
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "missing"
-    text = bytes(value).decode() if isinstance(value, msgspec.Raw) else json.dumps(value, default=str)
-    return text if len(text) <= 100 else f"{text[:100]}..."
