@@ -119,7 +119,9 @@ class Settings(BaseSettings):
     api_auth: Literal["on", "off"] = _setting("on", "whether callers must show a key; off lets everybody in", "on")
     api_clock_window_secs: float = _setting(900, "how far a signed request's clock may be off", "900", gt=0, le=86400)
     api_body_bytes_max: int = _setting(10_000_000, "size of a request's body, unpacked, over which it is refused", "10000000", ge=10_000)
-    api_items_max: int = _setting(5_000, "events, calls or lines that one request may hold; one with more is refused", "5000", ge=100)
+    api_items_max: int = _setting(
+        10_000, "events, calls, records or lines that one request may hold; one with more is refused", "10000", ge=100
+    )
     api_held_bytes_max: int = _setting(
         32_000_000,
         "bytes of bodies, and as many of records, that are held at once; what is over it is answered as not stored",

@@ -409,8 +409,8 @@ BAD: dict[str, tuple[tuple[str, str, Any, dict[str, str]], int, str, str]] = {
     ),
     "a slash too many": (("POST", "/v1/apps/shop/events/", {}, {}), 404, "NotFoundException", "/docs"),
     "many members": (("POST", "/v1/batch", gzip.compress(b"") * 20, {"content-encoding": "gzip"}), 400, "BadRequestException", "members"),
-    "many items": (("POST", "/v1/apps/shop/ndjson", b"0\n" * 6000, {}), 413, "PayloadTooLargeException", "5000"),
-    "many calls": (("POST", "/v1/batch", {"batch": [0] * 5001}, {}), 413, "PayloadTooLargeException", "5000"),
+    "many items": (("POST", "/v1/apps/shop/ndjson", b"0\n" * 10_001, {}), 413, "PayloadTooLargeException", "10000"),
+    "many calls": (("POST", "/v1/batch", {"batch": [0] * 10_001}, {}), 413, "PayloadTooLargeException", "10000"),
     "unknown stream": (("POST", "/v1/apps/shop/ndjson?stream=x", {}, {}), 400, "BadRequestException", "'stream' is 'x'"),
 }
 
