@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.context import admit, api_of, limits_of, read_sender, require_app, require_rate, send_items
+from pipeline.api.context import admit, api_of, give_way, limits_of, read_sender, require_app, require_rate, send_items
 from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.collect.free_json import RecordReader
 from pipeline.collect.outgoing import Items, TooMuchError
@@ -30,6 +30,7 @@ async def take_lines(request: Request) -> Response:
         if line.strip():
             items.add(reader.read(line))
             numbers += [number] * (len(items.made) - len(numbers))
+            await give_way(number)
     require_rate(request, admitted.caller, len(items.made))
     stored = await send_items(request, "ndjson", items.made)
     if not all(stored):

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from pipeline.api.context import Admitted, api_of, limits_of, read_sender, require_app, require_rate, send_items
+from pipeline.api.context import Admitted, api_of, give_way, limits_of, read_sender, require_app, require_rate, send_items
 from pipeline.api.errors import ApiError
 from pipeline.collect.free_json import RecordReader
 from pipeline.collect.outgoing import Items, Sender
@@ -114,8 +114,9 @@ async def send_records(
     )
     items = Items(limits)
     ends: list[int] = []
-    for data, id_base in records:
+    for place, (data, id_base) in enumerate(records):
         items.add(reader.read(data, id_base))
+        await give_way(place)
         ends.append(len(items.made))
     require_rate(request, admitted.caller, len(items.made))
     stored = await send_items(request, door, items.made)
