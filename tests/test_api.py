@@ -354,9 +354,10 @@ def test_cbor_of_kinesis_is_taken_and_answered(door: Door) -> None:
     status, answer = call(cbor2.dumps({"StreamName": "clicks", "Records": [{"Data": b'{"event":"cbor"}', "PartitionKey": "p"}]}))
     assert (status, answer["FailedRecordCount"]) == (200, 0)
     assert [value["event_type"] for value in door.values(RAW_EVENTS)] == ["cbor"]
-    shared = bytes.fromhex("d81c81d81d00")
+    shared, referred = bytes.fromhex("d81c81d81d00"), bytes.fromhex("d9010082d81900d81900")
+    endless = cbor2.dumps({"StreamName": "clicks", "Records": [{"Data": 1 << 40_000, "PartitionKey": "p"}]})
     odd = cbor2.dumps({"StreamName": "clicks", "Records": [{"Data": "\xe9", "PartitionKey": "p"}]})
-    for broken in (b"\xff\xff", cbor2.dumps(5), b"\x9f" * 5000, shared, odd):
+    for broken in (b"\xff\xff", cbor2.dumps(5), b"\x9f" * 5000, shared, referred, endless, odd):
         assert call(broken)[0] == 400
 
 
@@ -591,7 +592,7 @@ def test_guests_of_a_pool_that_is_forbidden_are_refused_though_the_app_has_anoth
         try:
             send(given[1])
         except ClientError as error:
-            return bool(error.response["Error"]["Code"] == "AccessDeniedException")
+            return bool(error.response["Error"]["Code"] == "UnrecognizedClientException")
         return False
 
     wait_until(is_refused, "guests of the pool are refused", 20)

@@ -179,11 +179,11 @@ def test_without_the_bound_a_bomb_would_be_unpacked_whole() -> None:
     assert len(unpack(bomb, "gzip", 10**9) or b"") == 100_000_000
 
 
-SMALL = {
+SMALL: dict[str, tuple[str, bytes]] = {
     "events": ("/v1/apps/shop/events", b'{"BatchItem":{"e":{"Endpoint":{},"Events":{' + b'"i":0,' * 500_000 + b'"i":0}}}}'),
     "calls": ("/v1/batch", b'{"batch":[' + b"0," * 1_000_000 + b"0]}"),
     "lines": ("/v1/apps/shop/ndjson", b"0\n" * 1_000_000),
-    "values of one line": ("/v1/apps/shop/ndjson", b"[" + b"{}," * 1_000_000 + b"{}]"),
+    "objects run together": ("/v1/apps/shop/ndjson", b"{}" * 1_000_000),
 }
 
 
@@ -198,8 +198,27 @@ def test_very_many_small_things_are_refused_before_they_are_made_into_items_and_
     assert api.answers()
 
 
+def test_record_of_very_many_values_is_refused_and_its_neighbours_are_not(api: ApiProcess, settings: Settings) -> None:
+    body = b"[" + b"{}," * 1_000_000 + b'{}]\n{"event":"good"}\n'
+    answer = post(api, "/v1/apps/shop/ndjson", body, make_write_key(settings))
+    assert status(answer) == 200
+    found = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert (found["accepted"], [each["line"] for each in found["rejected"]]) == (1, [1])
+
+
+def test_body_that_comes_after_its_answer_leaves_no_connection_without_an_end(api: ApiProcess) -> None:
+    with connect(api) as connection:
+        connection.sendall(b"POST /t.js HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n")
+        assert status(connection.recv(65536)) == 405
+        connection.sendall(b"body")
+        connection.settimeout(READ_SECS * 3)
+        assert status(answer_of(connection)) in {408, 0}
+        # The other side has ended it: nothing more comes, and no time-out of ours.
+        assert connection.recv(1) == b""
+
+
 def test_who_shows_no_key_yet_is_given_little_room(api: ApiProcess, settings: Settings) -> None:
-    body = b'{"batch":[]' + b" " * 300_000 + b"}"
+    body = b'{"batch":[]' + b" " * 700_000 + b"}"
     assert status(post(api, "/v1/batch", body, "")) == 413
     assert status(post(api, "/v1/batch", body, make_write_key(settings))) == 200
 

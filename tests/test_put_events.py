@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -280,9 +281,16 @@ def test_what_stands_twice_under_one_name_is_read_twice(is_pretty: bool) -> None
     assert [(record["event_id"], record["event_type"]) for record in records(items)] == [("e1", "first"), ("e2", "second")]
 
 
+def test_bytes_that_are_no_text_hide_nothing_that_stands_twice() -> None:
+    event = json.dumps(EVENT).encode()
+    body = b'{"BatchItem":{"phone-1":{"Events":{"e":%b,"e":%b,"bad":{"EventType":"\xff","Timestamp":"x"}}}}}' % (event, event)
+    items = read(body)
+    assert [record["event_id"] for record in records(items)] == ["e", "e"]
+    assert refusals(items)["bad"][0] is Reason.NOT_UTF8
+
+
 def test_without_the_count_of_names_what_stands_twice_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("put_events", "batch_item"):
-        monkeypatch.setattr(f"pipeline.collect.{module}.count_names", lambda _: None)
+    monkeypatch.setattr("pipeline.collect.put_events.count_names", lambda _: mock.ANY)
     event = json.dumps(EVENT).encode()
     assert len(records(read(b'{"BatchItem":{"phone-1":{"Events":{"e":' + event + b',"e":' + event + b"}}}}"))) == 1
 

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from pipeline.api.errors import ApiError, bad_request, too_large
 
 # Where the bytes that a request holds stand in its scope.
-HELD = "headwater.held"
+_HELD = "headwater.held"
 # Members of a gzip body, frames of a zstd body: senders write one, and each costs a copy of what follows it.
 MEMBERS_MAX = 16
 _UNPACKERS: dict[str, Callable[[], Any]] = {"gzip": lambda: zlib.decompressobj(31), "zstd": zstd.ZstdDecompressor}
@@ -33,6 +33,8 @@ class Bodies:
         Raises ApiError: 413 over the bound, 408 when it takes too long, 500 when too much is held already.
         """
         most = self._bytes_max if bytes_max is None else min(bytes_max, self._bytes_max)
+        # Who has shown no key yet, and has little room, shares a quarter of what there is.
+        held_bytes_max = self._held_bytes_max if bytes_max is None else self._held_bytes_max // 4
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
             raise _too_large(most)
@@ -44,7 +46,7 @@ class Bodies:
                     size += len(chunk)
                     if size > most:
                         raise _too_large(most)
-                    self._hold(request, len(chunk))
+                    self._hold(request, len(chunk), held_bytes_max)
                     chunks.append(chunk)
         except TimeoutError:
             message = f"The body had not come after {self._read_secs_max:g} s; send it again."
@@ -68,17 +70,17 @@ class Bodies:
         unpacked = unpack(body, encoding, min(most, max(0, self._held_bytes_max - self.bytes_held)))
         if unpacked is None:
             raise _too_large(most) if most <= self._held_bytes_max - self.bytes_held else _busy()
-        self._hold(request, len(unpacked))
+        self._hold(request, len(unpacked), self._held_bytes_max)
         return unpacked
 
     def release(self, scope: Any) -> None:
         """Let go of what a request held; called once it is answered."""
-        self.bytes_held -= scope.pop(HELD, 0)
+        self.bytes_held -= scope.pop(_HELD, 0)
 
-    def _hold(self, request: Request, size: int) -> None:
+    def _hold(self, request: Request, size: int, held_bytes_max: int) -> None:
         self.bytes_held += size
-        request.scope[HELD] = request.scope.get(HELD, 0) + size
-        if self.bytes_held > self._held_bytes_max:
+        request.scope[_HELD] = request.scope.get(_HELD, 0) + size
+        if self.bytes_held > held_bytes_max:
             raise _busy()
 
 
@@ -108,7 +110,9 @@ def unpack(body: bytes, encoding: str, bytes_max: int) -> bytes | None:
 
 
 def _too_large(bytes_max: int) -> ApiError:
-    return too_large(f"The body has more than {bytes_max} bytes; send less at once (setting HEADWATER_API_BODY_BYTES_MAX).")
+    return too_large(
+        f"The body has more than {bytes_max} bytes; send less at once, or the key in a header (setting HEADWATER_API_BODY_BYTES_MAX)."
+    )
 
 
 def _busy() -> ApiError:

@@ -8,6 +8,7 @@ from agents.parsing.exact_json import Unreadable
 from agents.parsing.fit import Unfit
 from pipeline.api.context import api_of, ask_gate, limits_of, read_sender, read_signed, require_app, require_rate, send_items, send_refusal
 from pipeline.api.errors import ApiError, bad_request, json_response
+from pipeline.api.observed import CALLER
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.gate import read_write_key
 from pipeline.collect.call_parts import parse_sent_at
@@ -17,8 +18,8 @@ from pipeline.definitions.key import Scope
 
 # What a path says that its call is: the whole word, or its first letter, as Segment's tracker for browsers has it; None for a batch.
 KINDS: dict[str, str | None] = {"batch": None, "b": None} | {path: kind for kind in TYPES for path in (kind, kind[0])}
-# A body whose key stands within it: a page's beacon is smaller, and t.js makes its batches smaller when it is told so.
-KEYLESS_BYTES_MAX = 256_000
+# A body whose key stands within it: trackers gather up to 500 kB.
+KEYLESS_BYTES_MAX = 600_000
 
 
 async def take_calls(request: Request) -> Response:
@@ -34,6 +35,7 @@ async def take_calls(request: Request) -> Response:
     # Before a key is seen nobody is given much room.
     bytes_max = None if caller is not None else KEYLESS_BYTES_MAX
     body, limits = api.bodies.unpack(request, await api.bodies.read(request, bytes_max), bytes_max), limits_of(request)
+    request.scope[CALLER] = caller.name if caller is not None else "-"
     try:
         parsed = parse_calls(body, limits, KINDS[request.url.path.rpartition("/")[2]])
     except (Unreadable, Unfit) as error:
@@ -55,11 +57,11 @@ async def take_calls(request: Request) -> Response:
         raise bad_request("The write key is of every app; expected one of a single app, or parameter 'app_id'.")
     caller.require(Scope.INGEST, app_id)
     await require_app(request, app_id)
-    require_rate(request, caller, len(parsed["batch"]))
     sender = msgspec.structs.replace(read_sender(request, None, source="batch"), sent_at=parse_sent_at(parsed.get("sentAt")))
     shared = parsed.get("context")
     places = CallReader(app_id, sender, limits, shared if isinstance(shared, dict) else {}).read_all(parsed["batch"])
     items = [item for _, item in places]
+    require_rate(request, caller, len(items))
     stored = await send_items(request, "batch", items)
     if not all(stored):
         raise ApiError(

@@ -1,4 +1,4 @@
-"""What operators ask: `/health` (the process answers), `/ready` (Kafka and the lake do), `/metrics`."""
+"""What operators ask: `/health` (the process answers), `/ready` (Kafka and the lake do, and the keys are read), `/metrics`."""
 
 import ipaddress
 

@@ -23,7 +23,7 @@ async def take_lines(request: Request) -> Response:
     limits = limits_of(request)
     reader = RecordReader(app_id, sender, limits, stream.mapping if stream is not None else None)
     if admitted.body.count(b"\n") > limits.items_max:
-        raise TooMuchError(f"The body has more than {limits.items_max} lines (setting API_ITEMS_MAX); send fewer at once.")
+        raise TooMuchError(f"The body has more than {limits.items_max} lines (setting HEADWATER_API_ITEMS_MAX); send fewer at once.")
     items = Items(limits)
     numbers: list[int] = []
     for number, line in enumerate(admitted.body.split(b"\n"), 1):

@@ -91,6 +91,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_body_whole = True
         self._stop_waiting()
         super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete and not self.transport.is_closing():
+            # Answered before: its own keep-alive timer was ended by what came since.
+            self._await_head()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -39,6 +39,6 @@ class Readiness:
         try:
             await asyncio.wait_for(asyncio.shield(running), CHECK_SECS_MAX)
         except Exception as error:  # noqa: BLE001 - whatever a client's library raises, it is not ready
-            log.warning("Not ready: %s: %s", name, error or f"no answer within {CHECK_SECS_MAX:g} s")
+            log.warning("Not ready: %s: %s", name, f"no answer within {CHECK_SECS_MAX:g} s" if isinstance(error, TimeoutError) else error)
             return "does not answer"
         return "ok"

@@ -27,10 +27,10 @@ from pipeline.collect.streams import load_streams
 from pipeline.config import Settings
 from pipeline.definitions.database import open_definitions, reading
 from pipeline.definitions.key_ring import KeyRing, load_key_ring
-from pipeline.definitions.vault import build_vault
+from pipeline.definitions.vault import VaultError, build_vault
 from pipeline.stores import build_store
 from pipeline.topics import ensure_topics
-from schemas.errors import UnavailableError
+from schemas.errors import HeadwaterError
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,17 @@ def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet =
     streams, vault, engine = load_streams(settings.api_streams), build_vault(settings), open_definitions(settings)
     store = build_store(settings)
 
+    unreadable: set[str] = set()
+
+    def note_unreadable(error: VaultError) -> None:
+        """Said once; the keys are read every few seconds."""
+        if str(error) not in unreadable:
+            unreadable.add(str(error))
+            log.warning("A key is left out: %s", error)
+
     def load_ring() -> KeyRing:
         with reading(engine) as connection:
-            return load_key_ring(connection, vault, lambda error: log.warning("A key is left out: %s", error))
+            return load_key_ring(connection, vault, note_unreadable)
 
     gate = Gate(
         load_ring,
@@ -151,7 +159,7 @@ async def _make_topics(settings: Settings) -> None:
         try:
             await asyncio.to_thread(ensure_topics, settings)
             return
-        except UnavailableError as error:
+        except HeadwaterError as error:
             log.warning("Waiting %.1f s for Kafka's topics: %s", backoff, error)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, 10)

@@ -17,8 +17,8 @@ from pipeline.definitions.key import Scope
 
 CBOR = "application/x-amz-cbor-1.1"
 JSON = "application/x-amz-json-1.1"
-# What Cognito's two operations hold is a pool or an identity.
-IDENTITY_BYTES_MAX = 4_096
+# What Cognito's two operations hold is a pool or an identity, and the tokens of who is signed in.
+IDENTITY_BYTES_MAX = 16_384
 
 
 async def call_target(request: Request) -> Response:
@@ -64,11 +64,12 @@ def _parse(body: bytes, is_cbor: bool) -> dict[str, Any]:
 
 
 def _refuse_shared(*_: Any) -> Any:
-    raise ValueError("a value stands in several places; expected each by itself")
+    raise ValueError("it has tags of shared values, or of numbers beyond 64 bits; expected none")
 
 
-# Tags of shared values (28, 29): with them a few bytes could stand for gigabytes.
-_UNSHARED = {28: _refuse_shared, 29: _refuse_shared}
+# Tags of shared values (28, 29) and of texts that are referred to (25, 256): with them a few bytes could stand for gigabytes; and of
+# whole numbers without an end (2, 3).
+_UNSHARED = dict.fromkeys((2, 3, 25, 28, 29, 256), _refuse_shared)
 
 
 def _answer(document: dict[str, Any], status: int, is_cbor: bool, headers: dict[str, str]) -> Response:

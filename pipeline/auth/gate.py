@@ -69,15 +69,16 @@ class Gate:
     ) -> None:
         self._load_ring, self.desk, self._window_secs, self._clock, self.is_open = load_ring, desk, window_secs, clock, is_open
         self._asking, self._reading = asyncio.Lock(), threading.Lock()
-        self._read_at = time.monotonic()
+        # When the keys in force were read, and when that was tried for the last time.
+        self._read_at = self._tried_at = time.monotonic()
         self.ring = load_ring()
 
     async def know_since(self, asked_at: float) -> None:
         """Come back with keys that were read after `asked_at` (of the monotonic clock). However many ask, they are read once a second at most."""
         async with self._asking:
-            if self._read_at > asked_at:
+            if self._tried_at > asked_at:
                 return
-            await asyncio.sleep(max(0.0, self._read_at + FRESH_SECS - time.monotonic()))
+            await asyncio.sleep(max(0.0, self._tried_at + FRESH_SECS - time.monotonic()))
             await asyncio.to_thread(self.refresh)
 
     @property
@@ -89,6 +90,7 @@ class Gate:
         """Read the keys anew; when that fails the ones known stay in force."""
         with self._reading:
             began = time.monotonic()
+            self._tried_at = began
             try:
                 self.ring = self._load_ring()
                 self._read_at = began
@@ -147,7 +149,7 @@ class Gate:
                 raise DeniedError(UNKNOWN, "The security token included in the request is of another key.")
             app_id = self.ring.guest_pools.get(guest.pool_id)
             if app_id is None:
-                raise DeniedError("AccessDeniedException", f"Guest pool '{guest.pool_id}' lets nobody in any more.")
+                raise DeniedError(UNKNOWN, f"Guest pool '{guest.pool_id}' lets nobody in.")
             caller = Caller(guest.identity_id, "guest", frozenset({Scope.INGEST}), app_id, sent_at=_sender_clock(claim))
             return Presumed(caller, claim, guest.secret)
         found = self.ring.access.get(claim.access_key_id)

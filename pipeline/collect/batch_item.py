@@ -24,7 +24,8 @@ def split_request(body: bytes) -> list[tuple[str, bytes]]:
     """Entries with their endpoint ids, in order. Raises Unreadable or Unfit."""
     try:
         entries = _decode_request(body).BatchItem
-        if count_names(body) in {None, 1 + len(entries) + count_inner(entries.values())}:
+        # Where something is no text the names cannot be counted: that is in doubt too.
+        if count_names(body) == 1 + len(entries) + count_inner(entries.values()):
             return [(endpoint_id, bytes(raw)) for endpoint_id, raw in entries.items()]
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         pass

@@ -59,8 +59,13 @@ class CallReader:
 
     def read(self, call: Any) -> list[Item]:
         """The event of a call, and before it the update of its endpoint when the call says who somebody is."""
-        raw = write_loosely(call)
         try:
+            raw = write_loosely(call)
+        except RecursionError:
+            raw = b""
+        try:
+            if not raw:
+                raise Unreadable(Reason.TOO_DEEP, "The call is nested too deep", "at most 64 levels")
             parse_exactly(raw)
             return self._read(call, raw)
         except (Unreadable, Unfit) as error:

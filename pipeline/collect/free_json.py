@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -10,7 +10,18 @@ import msgspec
 from agents.parsing.exact_json import Unreadable, parse_exactly
 from agents.parsing.fit import Unfit
 from pipeline.collect import stream_record
-from pipeline.collect.outgoing import Item, Limits, Refusal, Sender, judge_record, outgoing_event, outgoing_refusal, refuse, without_address
+from pipeline.collect.outgoing import (
+    Item,
+    Limits,
+    Refusal,
+    Sender,
+    TooMuchError,
+    judge_record,
+    outgoing_event,
+    outgoing_refusal,
+    refuse,
+    without_address,
+)
 from pipeline.collect.put_events import PutEventsReader
 from pipeline.imports.mapping import Mapping
 from pipeline.imports.objects import split_objects
@@ -50,16 +61,24 @@ class RecordReader:
         self._default_time = sender.received_at if default_time is None else default_time
         self._mapping, self._may_name_apps = mapping, may_name_apps
 
-    def read(self, data: bytes, id_base: str | None = None) -> list[Item]:
-        """The items of one record, at least one. What has no id of its own gets `<id_base>/<place>`, or a UUID.
+    def read(self, data: bytes, id_base: str | None = None) -> Iterator[Item]:
+        """The items of one record, at least one, as they are made. What has no id of its own gets `<id_base>/<place>`, or a UUID.
 
         `id_base` is something that a resend of the same record repeats, where there is such a thing.
         """
-        self._limits.check_tokens(data)
-        items: list[Item] = []
+        try:
+            self._limits.check_tokens(data)
+        except TooMuchError as error:
+            # A record among others: it alone is refused.
+            yield self._refused(Unfit(Reason.TOO_LARGE, str(error), {}), data)
+            return
+        place = 0
         for content in _unwrap(data):
-            items += self._read_value(content, None if id_base is None else f"{id_base}/{len(items)}")
-        return items or [self._refused(Unreadable(Reason.EMPTY, "The record is empty", "one JSON object"), data)]
+            for item in self._read_value(content, None if id_base is None else f"{id_base}/{place}"):
+                place += 1
+                yield item
+        if not place:
+            yield self._refused(Unreadable(Reason.EMPTY, "The record is empty", "one JSON object"), data)
 
     def _read_value(self, content: bytes, event_id: str | None) -> Iterable[Item]:
         try:
@@ -179,7 +198,7 @@ class RecordReader:
         return Item(outgoing_refusal(refusal, self._app_id, self._sender, self._limits.event_bytes_max), refusal=refusal)
 
 
-def _unwrap(data: bytes) -> list[bytes]:
+def _unwrap(data: bytes) -> Iterator[bytes]:
     """The JSON values of a record: a text that holds JSON is opened, values that run together are taken apart."""
     for _ in range(_WRAPS_MAX):
         if not data.lstrip().startswith(b'"'):
@@ -190,26 +209,27 @@ def _unwrap(data: bytes) -> list[bytes]:
             break
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
-        return _split_array(data)
+        is_one = True
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        pass
-    found: list[bytes] = []
+        is_one = False
+    if is_one:
+        yield from _split_array(data)
+        return
     place = 0
     try:
         for piece in split_objects([data], "record", _decode_object):
-            found.append(piece.content)
+            yield piece.content
             place = data.index(piece.content, place) + len(piece.content)
     except BrokenFileError:
         # What breaks off is refused; what stands whole before it is not.
-        found.append(data[place:])
-    return found
+        yield data[place:]
 
 
-def _split_array(data: bytes) -> list[bytes]:
+def _split_array(data: bytes) -> Iterable[bytes]:
     if not data.lstrip().startswith(b"["):
         return [data]
     try:
-        return [bytes(each) for each in msgspec.json.decode(data, type=list[msgspec.Raw])]
+        return map(bytes, msgspec.json.decode(data, type=list[msgspec.Raw]))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return [data]
 

@@ -16,8 +16,12 @@ def parse_loosely(body: bytes) -> Any:
 
 
 def write_loosely(document: Any) -> bytes:
-    """The JSON of a part, odd as it was: what a strict reading then refuses."""
-    return json.dumps(document, separators=(",", ":")).encode()
+    """The JSON of a part, odd as it was, bytes that are no UTF-8 among it: what a strict reading then refuses."""
+    try:
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Halves of surrogate pairs, which can only be escaped.
+        return json.dumps(document, separators=(",", ":")).encode()
 
 
 class _Name(str):

@@ -81,7 +81,7 @@ class Limits:
         """See, before it is parsed, that a body has no more commas and colons than so many items can have. Raises TooMuchError."""
         if body.count(b",") + body.count(b":") > TOKENS_PER_ITEM * self.items_max:
             raise TooMuchError(
-                f"The body holds more than {self.items_max} items (setting API_ITEMS_MAX), or very large ones; send fewer at once."
+                f"The body holds more than {self.items_max} items (setting HEADWATER_API_ITEMS_MAX), or very large ones; send fewer at once."
             )
 
 
@@ -98,10 +98,12 @@ class Items:
             self.made.append(item)
             self._bytes += len(item.outgoing.key) + len(item.outgoing.value)
             if len(self.made) > self._limits.items_max:
-                raise TooMuchError(f"The body holds more than {self._limits.items_max} items (setting API_ITEMS_MAX); send fewer at once.")
+                raise TooMuchError(
+                    f"The body holds more than {self._limits.items_max} items (setting HEADWATER_API_ITEMS_MAX); send fewer at once."
+                )
             if self._bytes > self._limits.bytes_max:
                 raise TooMuchError(
-                    f"The body makes records of more than {self._limits.bytes_max} bytes together (setting API_HELD_BYTES_MAX); send fewer at once."
+                    f"The body makes records of more than {self._limits.bytes_max} bytes together (setting HEADWATER_API_HELD_BYTES_MAX); send fewer at once."
                 )
 
 

@@ -113,14 +113,13 @@ class PutEventsReader:
             if entry.Events is None and endpoint in _NO_ENDPOINT:
                 items.add(self._read_odd_entry(endpoint_id, raw))
                 continue
-            # Where something is no text, the names cannot be counted; each event tells of that by itself.
             inner = (
                 (entry.Endpoint is not msgspec.UNSET) + (entry.Events is not None) + len(events) + count_inner([endpoint, *events.values()])
             )
-            if count_names(raw) in {None, inner}:
+            if count_names(raw) == inner:
                 items.add(self._read_entry(endpoint_id, endpoint, events.items()))
             else:
-                # A name stands twice.
+                # A name stands twice, or something is no text.
                 items.add(self._read_odd_entry(endpoint_id, raw))
         return items.made
 

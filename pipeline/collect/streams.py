@@ -44,3 +44,12 @@ def load_streams(declared: Sequence[str]) -> Streams:
             raise SettingError("API_STREAMS", text, f"an app id after the name ({error}), for example {_EXAMPLE}") from None
         found[name] = Stream(name, app_id, load_mapping(Path(path)) if path else None)
     return found
+
+
+def with_absolute_paths(declared: Sequence[str]) -> list[str]:
+    """The same declarations for a process that runs in another folder."""
+    found = []
+    for text in declared:
+        head, has_path, path = text.partition(":")
+        found.append(f"{head}:{Path(path).resolve()}" if has_path else text)
+    return found

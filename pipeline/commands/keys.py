@@ -71,6 +71,8 @@ def add(
     if not secret:
         raise UsageError(f"The secret of key '{access_key_id}' is empty; expected it as the first line of standard input.")
     with opened_definitions(settings) as engine, changing(engine) as connection:
+        if is_replaced and (app_id or note or events_per_sec is not None):
+            raise UsageError("--replace keeps all but the secret; expected it without --app, --events-per-sec and --note.")
         if is_replaced:
             key = keys.replace_secret(connection, vault, access_key_id, secret)
         else:

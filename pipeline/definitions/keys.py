@@ -95,11 +95,13 @@ def replace_secret(connection: Connection, vault: Vault, access_key_id: str, sec
 
 
 def encrypt_anew(connection: Connection, vault: Vault) -> int:
-    """Encrypts every secret with the vault's first key, after which the others are not needed; returns how many there are.
+    """Encrypts the secret of every key that holds with the vault's first key, after which the others are not needed; returns how many.
 
     Raises VaultError, which names the key, when a secret cannot be opened; nothing is changed then.
     """
-    rows = connection.execute(sa.select(keys.c.key_id, keys.c.secret_encrypted).where(keys.c.kind == "access")).all()
+    rows = connection.execute(
+        sa.select(keys.c.key_id, keys.c.secret_encrypted).where(keys.c.kind == "access", keys.c.revoked_at.is_(None)).with_for_update()
+    ).all()
     for row in rows:
         encrypted = vault.encrypt(open_secret(vault, row.key_id, row.secret_encrypted))
         connection.execute(keys.update().where(keys.c.key_id == row.key_id).values(secret_encrypted=encrypted))

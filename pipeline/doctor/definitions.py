@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from sqlalchemy import Engine
+
 from pipeline.collect.streams import load_streams
 from pipeline.definitions.database import open_definitions, reading
 from pipeline.definitions.key_ring import load_key_ring
@@ -20,6 +22,7 @@ def check_definitions(case: Case) -> Iterator[Finding]:
         yield ok("apps and keys", f"none yet; 'headwater apps create' makes {file_path(settings)}")
         return
     unreadable: list[VaultError] = []
+    engine: Engine | None = None
     try:
         vault, engine = build_vault(settings), open_definitions(settings, is_migrated=False)
         with reading(engine) as connection:
@@ -27,10 +30,12 @@ def check_definitions(case: Case) -> Iterator[Finding]:
                 yield ok("apps and keys", "of an earlier release; brought to this one by what opens them next")
                 return
             ring = load_key_ring(connection, vault, unreadable.append)
-        engine.dispose()
     except HeadwaterError as error:
         yield from_error("apps and keys", error)
         return
+    finally:
+        if engine is not None:
+            engine.dispose()
     yield from (from_error("apps and keys", each) for each in unreadable)
     if not unreadable:
         yield ok("apps and keys", f"{len(ring.app_ids)} apps, {len(ring.access)} access keys, {len(ring.write)} write keys")

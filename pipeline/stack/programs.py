@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from pipeline.collect.streams import load_streams
+from pipeline.collect.streams import load_streams, with_absolute_paths
 from pipeline.config import Settings
 from pipeline.stack.artifacts import fetch_artifacts, load_lock
 from pipeline.stack.java import find_java
@@ -156,7 +156,10 @@ def _own_script(settings: Settings, command: str, **own: str) -> str:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The settings that were set, as the environment variables that set them; paths absolute, since a worker has another working folder."""
-    return {f"HEADWATER_{name.upper()}": _as_variable(getattr(settings, name)) for name in settings.model_fields_set}
+    found = {f"HEADWATER_{name.upper()}": _as_variable(getattr(settings, name)) for name in settings.model_fields_set}
+    if "api_streams" in settings.model_fields_set:
+        found["HEADWATER_API_STREAMS"] = ",".join(with_absolute_paths(settings.api_streams))
+    return found
 
 
 def _as_variable(value: Any) -> str:
