@@ -723,6 +723,17 @@ def test_log_holds_no_body_and_no_secret(door: Door) -> None:
         assert hidden not in text
 
 
+def test_log_names_who_was_refused_and_why(door: Door) -> None:
+    key = make_access_key(door.settings, "shop")
+    with pytest.raises(ClientError):
+        client("pinpoint", door.api, key).get_apps(PageSize="x")
+    with pytest.raises(ClientError):
+        client("firehose", door.api, key).put_record(DeliveryStreamName="nowhere", Record={"Data": b"{}"})
+    found = [line for line in door.api.log.read_text().splitlines() if key[0] in line]
+    assert [line.split()[-1] for line in found] == ["BadRequestException", "ResourceNotFoundException"]
+    assert key[1] not in door.api.log.read_text()
+
+
 def test_wrong_stream_in_the_settings_is_named(settings: Settings, tmp_path: Path) -> None:
     api = ApiProcess(settings, tmp_path, HEADWATER_API_STREAMS="clicks")
     with pytest.raises(AssertionError, match="Setting 'API_STREAMS' is 'clicks'; expected name=app"):

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from agents.parsing.fit import MS_MAX, MS_MIN
 from pipeline.api.context import admit, api_of, read_sender
 from pipeline.api.errors import ApiError, json_response, not_found
+from pipeline.api.observed import REFUSAL
 from pipeline.api.record_streams import decode_base64, send_records
 from pipeline.auth.errors import DeniedError
 from pipeline.collect.outgoing import TooMuchError
@@ -29,10 +30,12 @@ async def take_delivery(request: Request) -> Response:
     try:
         await _take(request, request_id)
     except ApiError as error:
+        request.scope[REFUSAL] = error.kind
         return _answer(request_id, error.status, error.message)
     except TooMuchError as error:
         return _answer(request_id, 413, str(error))
     except DeniedError as error:
+        request.scope[REFUSAL] = error.kind
         return _answer(request_id, 403, error.message)
     return _answer(request_id, 200, None)
 

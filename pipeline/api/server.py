@@ -74,7 +74,9 @@ def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet =
         settings.api_auth == "off",
     )
     outlet = open_outlet(settings)
-    bodies = Bodies(settings.api_body_bytes_max, settings.api_held_bytes_max, settings.api_read_secs_max)
+    # A body that is never held as a whole is refused for good, not for now.
+    body_bytes_max = min(settings.api_body_bytes_max, settings.api_held_bytes_max)
+    bodies = Bodies(body_bytes_max, settings.api_held_bytes_max, settings.api_read_secs_max)
     metrics.watch(lambda: outlet.bytes_held + bodies.bytes_held, lambda: gate.age_secs)
 
     def check_lake() -> None:

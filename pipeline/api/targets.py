@@ -11,6 +11,7 @@ from starlette.responses import Response
 from pipeline.api import identities, record_streams
 from pipeline.api.context import Admitted, admit, api_of
 from pipeline.api.errors import ApiError
+from pipeline.api.observed import REFUSAL
 from pipeline.auth.errors import DeniedError
 from pipeline.collect.outgoing import TooMuchError
 from pipeline.definitions.key import Scope
@@ -28,10 +29,13 @@ async def call_target(request: Request) -> Response:
         return _answer(await _run(request, is_cbor), 200, is_cbor, {})
     except DeniedError as error:
         # AWS answers 400 here; its SDKs read the name.
+        request.scope[REFUSAL] = error.kind
         return _answer({"__type": error.kind, "message": error.message}, 400, is_cbor, {"x-amzn-errortype": error.kind})
     except TooMuchError as error:
+        request.scope[REFUSAL] = "ValidationException"
         return _answer({"__type": "ValidationException", "message": str(error)}, 413, is_cbor, {"x-amzn-errortype": "ValidationException"})
     except ApiError as error:
+        request.scope[REFUSAL] = error.kind
         headers = {"x-amzn-errortype": error.kind} | error.headers
         return _answer({"__type": error.kind, "message": error.message}, error.status, is_cbor, headers)
 
