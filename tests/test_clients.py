@@ -234,10 +234,17 @@ def test_amplify_sends_as_a_guest_who_holds_no_key(settings: Settings, api: ApiP
     assert json.loads(theirs["_session.stop"]["extra"]).keys() == {"session"}
 
 
-def test_a_request_signed_for_awss_own_host_is_taken_and_one_for_any_other_is_not(api: ApiProcess, key: dict[str, str]) -> None:
+def test_a_guests_request_signed_for_awss_own_host_is_taken_and_one_for_any_other_or_of_a_lasting_key_is_not(
+    api: ApiProcess, key: dict[str, str]
+) -> None:
     # In a browser nobody can send the header Host that Amplify signed.
     signed_for = (api.url, "https://pinpoint.us-east-1.amazonaws.com", "https://pinpoint.eu-west-1.amazonaws.com", "https://example.com")
-    assert [send_signed(api, key, host).status_code for host in signed_for] == [202, 202, 403, 403]
+    identity = ask_cognito(f"{api.url}/", "GetId", {"IdentityPoolId": POOL})["IdentityId"]
+    given = ask_cognito(f"{api.url}/", "GetCredentialsForIdentity", {"IdentityId": identity})["Credentials"]
+    guest = {"AWS_ACCESS_KEY_ID": given["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": given["SecretKey"], "TOKEN": given["SessionToken"]}
+    assert [send_signed(api, guest, host).status_code for host in signed_for] == [202, 202, 403, 403]
+    # A pair that AWS knows too could have been meant for AWS.
+    assert [send_signed(api, key, host).status_code for host in signed_for] == [202, 403, 403, 403]
 
 
 def test_amplify_renews_its_keys_and_goes_on_sending(settings: Settings, topics: list[str], key: dict[str, str], tmp_path: Path) -> None:
@@ -480,7 +487,8 @@ def send_signed(api: ApiProcess, key: dict[str, str], signed_for: str) -> reques
     """An empty PutEvents, signed for the host of this address and sent to ours."""
     path, headers = "/v1/apps/shop/events", {"content-type": "application/json"}
     request = AWSRequest("POST", signed_for + path, headers=headers, data=b'{"BatchItem":{}}')
-    SigV4Auth(Credentials(key["AWS_ACCESS_KEY_ID"], key["AWS_SECRET_ACCESS_KEY"]), "mobiletargeting", "us-east-1").add_auth(request)
+    credentials = Credentials(key["AWS_ACCESS_KEY_ID"], key["AWS_SECRET_ACCESS_KEY"], key.get("TOKEN"))
+    SigV4Auth(credentials, "mobiletargeting", "us-east-1").add_auth(request)
     return requests.post(api.url + path, b'{"BatchItem":{}}', headers=dict(request.headers), timeout=30)
 
 
