@@ -39,13 +39,14 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A running stack without workers: the settings that it was started with."""
-    settings = load_settings(
-        home=tmp_path_factory.mktemp("stack") / "home",
-        port_offset=free_port_offset(),
-        local_workers=0,
-        local_maintenance=False,
-        local_api=False,
-    )
+    with bare_stack(tmp_path_factory.mktemp("stack") / "home") as settings:
+        yield settings
+
+
+@contextmanager
+def bare_stack(home: Path) -> Iterator[Settings]:
+    """Kafka and S3 on free ports, and nothing of ours, for the time of a `with` block: the settings that it was started with."""
+    settings = load_settings(home=home, port_offset=free_port_offset(), local_workers=0, local_maintenance=False, local_api=False)
     with running_stack(settings):
         yield settings
 

@@ -27,7 +27,7 @@ from pipeline.stack.supervision import Supervisor
 from pipeline.topics import ensure_topics
 from tests.api_process import ApiProcess, client, make_access_key, make_write_key, serving
 from tests.client_programs import make_node, run
-from tests.conftest import free_port_offset, running_stack
+from tests.conftest import bare_stack
 from tests.stream import landed_ids, rows
 from tests.worker_process import WorkerProcess, running, wait_until
 
@@ -38,14 +38,7 @@ OUTAGE_SECS = 20
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A stack of these tests' own, whose Kafka they stop."""
-    settings = load_settings(
-        home=tmp_path_factory.mktemp("own") / "home",
-        port_offset=free_port_offset(),
-        local_workers=0,
-        local_maintenance=False,
-        local_api=False,
-    )
-    with running_stack(settings):
+    with bare_stack(tmp_path_factory.mktemp("own") / "home") as settings:
         yield settings
 
 

@@ -81,7 +81,7 @@ async def admit(
     if claim is not None:
         # Whom the request says to come from: what operators look for when it is refused.
         request.scope[CALLER] = claim.access_key_id
-    presumed = await ask_gate(api, lambda: api.gate.presume(signed, services))
+    presumed = await ask_gate(api, lambda: api.gate.presume(signed, claim, services))
     request.scope[CALLER] = presumed.caller.name
     presumed.caller.require(scope, presumed.caller.app_id if any_app else app_id)
     packed = await api.bodies.read(request)

@@ -11,7 +11,6 @@ import confluent_kafka
 
 from pipeline.collect.outgoing import Outgoing
 from pipeline.config import Settings
-from pipeline.kafka_answer import Failures
 from pipeline.stores import producer_options
 from pipeline.topology import ENDPOINT_UPDATES, RAW_EVENTS, REJECTED_EVENTS, topic_name
 
@@ -36,7 +35,6 @@ class Outlet:
         self._bytes_held = 0
         self._is_closed = threading.Event()
         self._is_broken = threading.Event()
-        self._failures = Failures()
         self._producer = self._open()
         self._thread = threading.Thread(target=self._poll_forever, name="outlet", daemon=True)
         self._thread.start()
@@ -123,7 +121,6 @@ class Outlet:
         return confluent_kafka.Producer(producer_options(self._settings) | options)
 
     def _note_error(self, error: Any) -> None:
-        self._failures.note(error)
         if error.fatal():
             log.error("Kafka's client cannot go on (%s); it is made anew.", error.str())
             self._is_broken.set()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.auth.claim import Claim, SignedRequest, check_time, read_claim
+from pipeline.auth.claim import Claim, SignedRequest, check_time
 from pipeline.auth.errors import UNKNOWN, DeniedError
 from pipeline.auth.guests import GuestDesk
 from pipeline.auth.sigv4 import check_signature
@@ -97,12 +97,11 @@ class Gate:
             except Exception as error:  # noqa: BLE001 - whatever a database driver raises, requests go on
                 log.warning("The keys could not be read anew; those known stay in force: %s", error)
 
-    def presume(self, request: SignedRequest, services: frozenset[str] = REST_SERVICES) -> Presumed:
-        """Who the request says to come from, before its body is read.
+    def presume(self, request: SignedRequest, claim: Claim | None, services: frozenset[str] = REST_SERVICES) -> Presumed:
+        """Who the request says to come from, before its body is read; `claim` is what `read_claim` found in it.
 
         Raises DeniedError for an unknown key, a wrong clock, a wrong service or no key at all.
         """
-        claim = read_claim(request)
         if claim is not None and not self.is_open:
             return self._presume_signer(claim, services)
         write_key = read_write_key(request)

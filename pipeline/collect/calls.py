@@ -47,6 +47,7 @@ class CallReader:
 
     def __init__(self, app_id: str, sender: Sender, limits: Limits, shared: Mapping[str, Any]) -> None:
         self._app_id, self._sender, self._limits, self._shared = app_id, sender, limits, shared
+        self._headwater: dict[str, Any] = json.loads(msgspec.json.encode(sender))
 
     def read_all(self, calls: Sequence[Any]) -> list[tuple[int, Item]]:
         """The items of all calls in their order, each with its call's place. Raises TooMuchError over a limit."""
@@ -101,7 +102,7 @@ class CallReader:
             "event_version": stream_record.EVENT_VERSION,
             "application": {"app_id": self._app_id, **application_of(context)},
             "client": {"client_id": endpoint_id},
-            "headwater": json.loads(msgspec.json.encode(self._sender)),
+            "headwater": self._headwater.copy(),
         }
         if kind == "track" and not (isinstance(record["event_type"], str) and record["event_type"]):
             raise unfit("event", call.get("event"), "the name of what happened")

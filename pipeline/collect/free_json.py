@@ -58,6 +58,7 @@ class RecordReader:
         default_time: int | None = None,
     ) -> None:
         self._app_id, self._sender, self._limits = app_id, sender, limits
+        self._headwater: dict[str, Any] = json.loads(msgspec.json.encode(sender))
         self._default_time = sender.received_at if default_time is None else default_time
         self._mapping, self._may_name_apps = mapping, may_name_apps
 
@@ -178,17 +179,16 @@ class RecordReader:
         record.setdefault("arrival_timestamp", self._sender.received_at)
         record.setdefault("event_version", stream_record.EVENT_VERSION)
         sent = record.get("headwater")
-        added = json.loads(msgspec.json.encode(self._sender))
         # Whose address and user agent it was is kept where a relay says it; the clock that it was sent by is not the relay's to tell.
         kept = {name: sent[name] for name in ("client_ip", "user_agent") if isinstance(sent, dict) and isinstance(sent.get(name), str)}
-        record["headwater"] = added | kept
+        record["headwater"] = self._headwater | kept
         client = record.get("client")
         found = client.get("client_id") if isinstance(client, dict) else None
         endpoint_id = found if isinstance(found, str) else None
         try:
             value = judge_record(record, self._limits.event_bytes_max)
         except (Unreadable, Unfit) as error:
-            record["headwater"] = added | {"client_ip": without_address(self._sender).client_ip}
+            record["headwater"] = self._headwater | {"client_ip": without_address(self._sender).client_ip}
             return self._refused(error, msgspec.json.encode(record), event_id=record["event_id"], endpoint_id=endpoint_id)
         outgoing = outgoing_event(record["application"]["app_id"], endpoint_id, record["event_id"], value)
         return Item(outgoing, endpoint_id or "", record["event_id"])
