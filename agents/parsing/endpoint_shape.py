@@ -155,7 +155,7 @@ def _moment(path: str, value: Any) -> dt.datetime:
 def _cohort(path: str, value: Any) -> int:
     """Pinpoint writes the number as a text."""
     text = bytes(value).decode() if type(value) is msgspec.Raw else str(value)
-    if type(value) not in _TEXT_OR_NUMBER or not (text.isascii() and text.isdecimal()) or int(text[:9]) >= COHORTS:
+    if type(value) not in _TEXT_OR_NUMBER or not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) >= COHORTS:
         raise EndpointError(path, value, f"a number from 0 to {COHORTS - 1}")
     return int(text)
 
