@@ -159,7 +159,9 @@ class Windows:
     def _learn_rows(self, windows: Mapping[Position, KeyWindow], is_wanted: ds.Expression) -> None:
         """Read rows of the table once, and give each window its own."""
         for rows in self._scan(is_wanted):
-            homes = pa.array(partitions_of(self._partition_count(windows), rows["app_id"], rows["endpoint_id"], rows[self._identity.item_id]))
+            homes = pa.array(
+                partitions_of(self._partition_count(windows), rows["app_id"], rows["endpoint_id"], rows[self._identity.item_id])
+            )
             for position, window in windows.items():
                 landed_here = pc.and_(pc.equal(rows["_topic_id"], position.topic_id), pc.equal(rows["_partition"], position.partition))
                 own = rows.filter(pc.or_(landed_here, pc.equal(homes, position.partition)))
