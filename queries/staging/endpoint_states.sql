@@ -1,2 +1,2 @@
--- One row per thing that is kept of merged endpoints, told apart by kind.
+-- One row per endpoint, user, removal and partition covered; kind tells which.
 select * from lake.endpoint_states
