@@ -58,6 +58,9 @@ class UpdateLoad(Load):
 
     topic = ENDPOINT_UPDATES
 
+    def __init__(self, settings: Settings, seed: int) -> None:
+        super().__init__(settings, seed, per_sec=400)
+
     def build_record(self, number: int, chance: random.Random) -> Record:
         return update(
             str(uuid.UUID(int=chance.getrandbits(128))), f"Phone-{chance.randrange(500)}", arrival_timestamp=1764000000000 + number

@@ -131,7 +131,7 @@ def run_under_kills(
     if not is_guarded:
         finisher = [WorkerProcess(settings, folder, number, "tests.rigged_worker", RIG_UNGUARDED="1") for number in range(2)]
     with running(*finisher):
-        wait_until(lambda: len(rows_in_lake(settings)) >= load.count, f"all {load.count} records in the lake")
+        wait_until(lambda: len(rows_in_lake(settings)) >= load.count, f"all {load.count} records in the lake", secs_max=180)
         assert [worker.stop() for worker in finisher] == [0, 0]
     return load
 
