@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import xxhash
 
-from agents.event_steps import EventRules
-from agents.redact import redact_records
-from agents.validate import validate_batch
+from agents.decode_avro import decode_values, find_avro
+from agents.event_steps import EventRules, read_records
+from agents.flush_report import FlushReport
 from pipeline.config import Settings
 from pipeline.event_stream import build_event_rules
 from schemas.records import RECORDS
@@ -18,7 +19,7 @@ from schemas.records import RECORDS
 
 @dataclass(frozen=True)
 class FixedLetter:
-    """A fixed value as it may be sent. `reason` and `error` say why it would be a dead letter again, both None when it would land.
+    """A fixed value as it may be sent, Avro as Avro. `reason` and `error` say why it would be a dead letter again, both None when it would land.
 
     `value` and `key` are redacted where redaction is on; `value` is None for what redaction cannot look into: that is never sent.
     """
@@ -30,24 +31,46 @@ class FixedLetter:
 
 
 class Verdicts:
-    """Runs redact and validate with the rules of this shell's settings, which should be the workers' own."""
+    """Runs avro, redact and validate with the rules of this shell's settings, which should be the workers' own."""
 
     def __init__(self, settings: Settings) -> None:
         self._rules: EventRules = build_event_rules(settings)
 
     def judge(self, values: Sequence[bytes], keys: Sequence[bytes | None], origins: Sequence[str]) -> list[FixedLetter]:
-        """A verdict on each value, in their order."""
-        redacted = redact_records(_as_records(values, keys, origins), self._rules.redact)
-        dead = validate_batch(redacted, self._rules.validate).dead
-        verdicts: dict[int, dict[str, Any]] = {row["_offset"]: row for row in dead.to_pylist()}
+        """A verdict on each value, in their order.
+
+        Raises UnavailableError when a schema registry is needed and does not answer.
+        """
+        records = _as_records(values, keys, origins)
+        read = read_records(records, self._rules, FlushReport())
+        verdicts: dict[int, dict[str, Any]] = {row["_offset"]: row for row in read.validated.dead.to_pylist()}
+        # What is redacted can only be sent as JSON.
+        sent = read.redacted if self._rules.redact.is_on else records
         fixed = []
-        for row, (value, key) in enumerate(zip(redacted["value"].to_pylist(), redacted["key"].to_pylist(), strict=True)):
+        for row, (value, key) in enumerate(zip(sent["value"].to_pylist(), sent["key"].to_pylist(), strict=True)):
             verdict = verdicts.get(row)
             is_unread = verdict is not None and not self._rules.validate.keeps_unreadable and verdict["value"] is None
             fixed.append(
                 FixedLetter(None if is_unread else value, key, *((verdict["reason"], verdict["error"]) if verdict else (None, None)))
             )
         return fixed
+
+    def show(self, letters: pa.Table) -> pa.Table:
+        """Dead letters (columns of the table) as a fix sees them: Avro that can be decoded as the JSON that it says.
+
+        Raises UnavailableError as `judge` does.
+        """
+        values = letters["value"].combine_chunks()
+        rows = find_avro(values, np.ones(len(values), np.bool_))
+        if not len(rows):
+            return letters
+        shown = values.to_pylist()
+        found = decode_values(values.take(pa.array(rows)), self._rules.avro, self._rules.validate.message_bytes_max)
+        for row, document in zip(rows.tolist(), found, strict=True):
+            if isinstance(document, bytes):
+                shown[row] = document
+        place = letters.column_names.index("value")
+        return letters.set_column(place, letters.schema.field("value"), pa.array(shown, letters.schema.field("value").type))
 
 
 def _as_records(values: Sequence[bytes], keys: Sequence[bytes | None], origins: Sequence[str]) -> pa.Table:
