@@ -21,6 +21,8 @@ ANSWER_BYTES_MAX = 10_000_000
 MISSING_SECS = 30.0
 # One flush may ask for so many ids that there are not: a stream of random ones must not hold up what lands beside them.
 MISSES_MAX = 200
+# When the answers of one flush have taken so long, the worker looks up from it before it goes on.
+FLUSH_SECS_MAX = 20.0
 REFERENCES_MAX = 100
 # What a registry says of an id, and of a subject or version, that it has not; any other 404 is somebody else's.
 _NOT_FOUND_CODES = {40401, 40402, 40403}
@@ -43,17 +45,19 @@ class SchemaRegistry:
             self._session.auth = (username, password)
         self._found: dict[int, WriterSchema | SchemaError] = {}
         self._missing: dict[int, float] = {}
-        self._misses = 0
+        self._misses, self._begun_at = 0, clock()
 
     def begin(self) -> None:
         now = self._clock()
         self._missing = {number: until for number, until in self._missing.items() if until > now}
-        self._misses = 0
+        self._misses, self._begun_at = 0, now
 
     def find(self, schema_id: int) -> WriterSchema:
         """Raises SchemaError and UnavailableError."""
         if schema_id not in self._found:
             self._check_missing(schema_id)
+            if self._clock() > self._begun_at + FLUSH_SECS_MAX:
+                raise UnavailableError(self._say("answers slowly"))
             try:
                 self._found[schema_id] = self._load(schema_id)
             except _NotThereError:
