@@ -44,6 +44,8 @@ class Registry(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes: the second would wait for the first's acknowledgement.
+    disable_nagle_algorithm = True
     server: Registry
 
     def do_GET(self) -> None:
