@@ -2,6 +2,9 @@
 
 import base64
 import json
+import re
+import subprocess
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 
 from pipeline.config import Settings
 from pipeline.stores import build_store
-from schemas.tables import load_table
+from schemas.tables import FOLDER, load_table
 from sinks.lake import LakeTable
 from tests.avro_records import STREAM_RECORD, as_framed, as_object
 from tests.conftest import RunHeadwater
@@ -184,3 +187,15 @@ def test_worker_does_not_start_with_a_folder_that_holds_something_else(settings:
     worker = WorkerProcess(settings, tmp_path, HEADWATER_AVRO_SCHEMAS=str(tmp_path)).start()
     wait_until(lambda: not worker.is_running, "the worker ends")
     assert lines(worker.log, "AVRO_SCHEMAS", "broken.avsc")
+
+
+def test_producer_of_the_page_works_as_written(settings: Settings, topics: list[str], tmp_path: Path) -> None:
+    (block,) = re.findall(r"<!-- try: avro -->\n```python\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+    for written, meant in (("127.0.0.1:9092", settings.kafka_servers), ('"raw-events"', f'"{raw_events(settings)}"')):
+        assert block.count(written) == 1
+        block = block.replace(written, meant)
+    subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=FOLDER.parent, check=True, timeout=60)
+    with running(WorkerProcess(settings, tmp_path)):
+        wait_long(lambda: has_landed(settings, 1), "the event")
+    (row,) = landed_rows(settings).values()
+    assert (row["event_type"], dict(row["attributes"]), row["extra"]) == ("song.played", {"song": "So What"}, None)
