@@ -38,7 +38,9 @@ def decode_records(records: pa.Table, schemas: AvroSchemas, rules: ValidateRules
 
     Raises UnavailableError when a schema is wanted of the registry and it does not answer: nothing is decided then.
     """
-    values = records["value"].combine_chunks()
+    column = records["value"]
+    # To combine one chunk would copy it.
+    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     rows = find_avro(values, records["value_bytes"].to_numpy() <= rules.message_bytes_max)
     if not len(rows):
         return Decoded(records, _NO_ROWS)

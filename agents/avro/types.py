@@ -14,7 +14,7 @@ from typing import Any
 import fastavro.read
 import msgspec
 
-from agents.parsing.exact_json import Unreadable, parse_exactly
+from agents.parsing.exact_json import Unreadable, parse_counted
 from agents.parsing.record_shape import Kind, Place, load_shape
 from schemas.records import Reason
 
@@ -84,7 +84,7 @@ def _read_finite(value: float, *_: object) -> float:
 def _read_json(value: str, *_: object) -> Any:
     """An object as it stands in the text; a text that holds none stays one."""
     try:
-        document = parse_exactly(value.encode())
+        document = parse_counted(value.encode())
     except Unreadable:
         return value
     return msgspec.Raw(value.encode()) if isinstance(document, dict) else value
