@@ -22,6 +22,7 @@ from schemas.records import Reason
 _DECIMAL_BYTES_MAX = 2048
 _EXACT = Context(prec=2 * 2048 * 8)
 _PREFIX = "headwater-"
+FINITE = _PREFIX + "finite"
 Type = dict[str, Any]
 
 
@@ -38,7 +39,7 @@ def name_type(declared: Mapping[str, Any]) -> Type:
             return read | {"logicalType": _PREFIX + "uuid"}
         return read | {"logicalType": _PREFIX + "base64"}
     if kind in {"float", "double"}:
-        return read | {"logicalType": _PREFIX + "finite"}
+        return read | {"logicalType": FINITE}
     return read
 
 

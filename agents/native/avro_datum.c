@@ -1,5 +1,9 @@
-// Whether the bytes of an Avro datum are one, by its schema: every byte is looked at before a reader allocates anything for it.
+// Whether the bytes of an Avro datum are one, by its schema, and what they say as JSON: every byte is looked at before anything is made of it.
+// What JSON can say in more than one spelling, or not at all, is left to a reader; the check is done all the same.
 #include "json_text.h"
+
+#include <math.h>
+#include <stdio.h>
 
 
 // The numbers are those of agents/avro/plan.py.
@@ -11,6 +15,7 @@ typedef struct {
     int32_t first;  // of the parts: types of a record, an array, a map, a union; what each symbol of an enum takes as JSON
     int32_t count;  // of the parts; bytes of a fixed
     int32_t json;   // bytes that it takes as JSON at least, without what is in it
+    int32_t is_odd;  // a reader makes something else of it than JSON has for its type
 } Node;
 
 typedef struct {
@@ -18,12 +23,65 @@ typedef struct {
     const uint8_t *end;
     const Node *nodes;
     const int32_t *parts;
+    // By part: {"name": or ,"name": of a record's field, "symbol" of an enum's; where it ends is where the next one starts.
+    const uint8_t *texts;
+    const int32_t *text_starts;
+    Heap *out;
+    bool is_written;
+    bool is_memory_short;
     int64_t json_left;
     int32_t depth_left;
     Text *keys;
     size_t key_count;
     size_t key_room;
 } Datum;
+
+static void put(Datum *datum, const void *bytes, int64_t size) {
+    if (datum->is_written && !heap_append(datum->out, bytes, size)) datum->is_memory_short = true;
+}
+
+static void put_part(Datum *datum, int64_t part) {
+    put(datum, datum->texts + datum->text_starts[part], datum->text_starts[part + 1] - datum->text_starts[part]);
+}
+
+static void put_text(Datum *datum, const Text *text) {
+    put(datum, "\"", 1);
+    const uint8_t *run = text->start, *end = text->start + text->size;
+    for (const uint8_t *at = run; at < end; at++) {
+        if (*at < 0x20) datum->is_written = false;
+        if (*at != '"' && *at != '\\') continue;
+        put(datum, run, at - run);
+        put(datum, "\\", 1);
+        run = at;
+    }
+    put(datum, run, end - run);
+    put(datum, "\"", 1);
+}
+
+static void put_whole(Datum *datum, int64_t value) {
+    char digits[24];
+    put(datum, digits, snprintf(digits, sizeof(digits), "%lld", (long long)value));
+}
+
+// The fewest digits that say the number, where they need no exponent.
+static void put_float(Datum *datum, double value) {
+    char digits[40];
+    double size = fabs(value);
+    if (!(size < 1e15) || size < 1e-4) {
+        if (value == 0 && !signbit(value)) put(datum, "0.0", 3);
+        else datum->is_written = false;
+    } else if (value == floor(value)) {
+        put_whole(datum, (int64_t)value);
+        put(datum, ".0", 2);
+    } else {
+        int length = 0;
+        for (int precision = 15; precision <= 17; precision++) {
+            length = snprintf(digits, sizeof(digits), "%.*g", precision, value);
+            if (strtod(digits, NULL) == value) break;
+        }
+        put(datum, digits, length);
+    }
+}
 
 static int take_long(Datum *datum, int64_t *value) {
     uint64_t read = 0;
@@ -92,6 +150,7 @@ static int check_value(Datum *datum, int32_t number);
 // Blocks of items; a count below zero has the block's size in bytes behind it, a count of zero ends them.
 static int check_blocks(Datum *datum, const Node *node) {
     size_t first_key = datum->key_count;
+    bool is_first = true;
     for (;;) {
         int64_t count, size;
         const uint8_t *block_end = NULL;
@@ -107,7 +166,13 @@ static int check_blocks(Datum *datum, const Node *node) {
         }
         for (; count; count--) {
             Text key;
-            if (node->kind == MAP && ((fault = take_string(datum, &key)) || (fault = remember_key(datum, key)))) return fault;
+            if (!is_first) put(datum, ",", 1);
+            is_first = false;
+            if (node->kind == MAP) {
+                if ((fault = take_string(datum, &key)) || (fault = remember_key(datum, key))) return fault;
+                put_text(datum, &key);
+                put(datum, ":", 1);
+            }
             if ((fault = check_value(datum, datum->parts[node->first]))) return fault;
         }
         if (block_end && block_end != datum->at) return BAD_LENGTH;
@@ -118,6 +183,7 @@ static int check_number(Datum *datum, const Node *node) {
     int64_t value;
     int fault = take_long(datum, &value);
     if (fault) return fault;
+    put_whole(datum, value);
     return node->kind == INT && (value < INT32_MIN || value > INT32_MAX) ? BAD_VARINT : FITS;
 }
 
@@ -128,6 +194,7 @@ static int check_index(Datum *datum, const Node *node) {
     if (index < 0 || index >= node->count) return BAD_INDEX;
     if (node->kind == UNION) return check_value(datum, datum->parts[node->first + index]);
     datum->json_left -= datum->parts[node->first + index];
+    put_part(datum, node->first + index);
     return FITS;
 }
 
@@ -136,9 +203,16 @@ static int check_parts(Datum *datum, const Node *node) {
     datum->depth_left--;
     int fault = FITS;
     if (node->kind == RECORD) {
-        for (int32_t part = 0; part < node->count && !fault; part++) fault = check_value(datum, datum->parts[node->first + part]);
+        if (node->count == 0) put(datum, "{", 1);
+        for (int32_t part = node->first; part < node->first + node->count && !fault; part++) {
+            put_part(datum, part);
+            fault = check_value(datum, datum->parts[part]);
+        }
+        put(datum, "}", 1);
     } else {
+        put(datum, node->kind == MAP ? "{" : "[", 1);
         fault = check_blocks(datum, node);
+        put(datum, node->kind == MAP ? "}" : "]", 1);
     }
     datum->depth_left++;
     return fault;
@@ -148,21 +222,36 @@ static int check_value(Datum *datum, int32_t number) {
     const Node *node = datum->nodes + number;
     int64_t size;
     Text text;
+    float narrow;
+    double wide;
     int fault;
     datum->json_left -= node->json;
     if (datum->json_left < 0) return TOO_LARGE;
+    if (node->is_odd) datum->is_written = false;
     switch (node->kind) {
-        case NULL_: return FITS;
+        case NULL_: put(datum, "null", 4); return FITS;
         case BOOLEAN:
             if (datum->at >= datum->end) return ENDS_EARLY;
+            put(datum, *datum->at ? "true" : "false", *datum->at ? 4 : 5);
             return *datum->at++ > 1 ? BAD_BOOLEAN : FITS;
         case INT:
         case LONG: return check_number(datum, node);
-        case FLOAT: return skip_bytes(datum, 4);
-        case DOUBLE: return skip_bytes(datum, 8);
+        case FLOAT:
+            if ((fault = skip_bytes(datum, 4))) return fault;
+            memcpy(&narrow, datum->at - 4, 4);
+            put_float(datum, narrow);
+            return FITS;
+        case DOUBLE:
+            if ((fault = skip_bytes(datum, 8))) return fault;
+            memcpy(&wide, datum->at - 8, 8);
+            put_float(datum, wide);
+            return FITS;
         case FIXED: return skip_bytes(datum, node->count);
         case BYTES: return (fault = take_long(datum, &size)) ? fault : skip_bytes(datum, size);
-        case STRING: return take_string(datum, &text);
+        case STRING:
+            if ((fault = take_string(datum, &text))) return fault;
+            put_text(datum, &text);
+            return FITS;
         case ENUM:
         case UNION: return check_index(datum, node);
         default: return check_parts(datum, node);
@@ -170,20 +259,28 @@ static int check_value(Datum *datum, int32_t number) {
 }
 
 // For each datum, from starts[i] to ends[i] of `data`: what is wrong with it, and at which byte of it; node 0 is its type. `json_max`: bytes that it
-// may take as JSON at least, which bounds what a reader allocates for it.
+// may take as JSON at least, which bounds what is allocated for it. `out` gains the JSON of what fits, which ends at out_ends[i]; is_written[i] is
+// false for what was left to a reader.
 HEADWATER_EXPORT void headwater_check_datums(
-    const uint8_t *data, const int64_t *starts, const int64_t *ends, int64_t count, const Node *nodes, const int32_t *parts, int32_t depth_max,
-    int64_t json_max, int32_t *faults, int64_t *places) {
-    Datum datum = {.nodes = nodes, .parts = parts};
+    const uint8_t *data, const int64_t *starts, const int64_t *ends, int64_t count, const Node *nodes, const int32_t *parts,
+    const uint8_t *texts, const int32_t *text_starts, int32_t depth_max, int64_t json_max, int32_t *faults, int64_t *places, Heap *out,
+    int64_t *out_ends, bool *is_written) {
+    Datum datum = {.nodes = nodes, .parts = parts, .texts = texts, .text_starts = text_starts, .out = out};
     for (int64_t number = 0; number < count; number++) {
+        int64_t out_start = out->size;
         datum.at = data + starts[number];
         datum.end = data + ends[number];
         datum.json_left = json_max;
         datum.depth_left = depth_max;
         datum.key_count = 0;
+        datum.is_written = true;
         faults[number] = check_value(&datum, 0);
         if (faults[number] == FITS && datum.at != datum.end) faults[number] = BYTES_LEFT;
+        if (datum.is_memory_short) faults[number] = NO_MEMORY;
         places[number] = datum.at - data - starts[number];
+        is_written[number] = datum.is_written && faults[number] == FITS;
+        if (!is_written[number]) out->size = out_start;
+        out_ends[number] = out->size;
     }
     free(datum.keys);
 }
