@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+import struct
 import subprocess
 import sys
 import uuid
@@ -241,7 +242,7 @@ def test_datum_that_does_not_fit_its_schema_is_refused(name: str) -> None:
 @pytest.fixture
 def unguarded(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, bytes]]:
     """The check compiled without one guard, in place of the real one."""
-    schema, datum, _, guard, without = BAD[request.param]
+    schema, datum, guard, without = request.param
     sources = {path.name: path.read_text() for path in build.FOLDER.glob("*.[ch]")}
     assert sources["avro_datum.c"].count(guard) == 1, guard
     for name, text in sources.items():
@@ -258,7 +259,10 @@ def unguarded(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 HELD_TWICE = {"a branch below zero", "a branch that there is not", "a number of eleven bytes"}
 
 
-@pytest.mark.parametrize("unguarded", sorted(BAD.keys() - HELD_TWICE), indirect=True)
+CONTROLS = {name: (schema, datum, guard, without) for name, (schema, datum, _, guard, without) in BAD.items() if name not in HELD_TWICE}
+
+
+@pytest.mark.parametrize("unguarded", CONTROLS.values(), ids=CONTROLS.keys(), indirect=True)
 def test_control_without_the_guard_the_datum_passes(unguarded: tuple[Any, bytes]) -> None:
     assert check(*unguarded) == 0
 
@@ -519,3 +523,39 @@ def test_what_is_written_without_the_reader_is_what_the_reader_writes() -> None:
     # What has facets, or a control character, is left to the reader, and nothing that is common.
     assert check_datums(pa.array([DATUM, write_datum(EVENT)], pa.binary()), 0, ours, BYTES_MAX).texts[0] is None
     assert written[0] is not None
+
+
+# name: (schema, datum, what stands in the C source, what stands there without the guard)
+WRITTEN: dict[str, tuple[Any, bytes, str, str]] = {
+    "a control character is the reader's": ("string", b"\x02\x01", "if (*at < 0x20) datum->is_written = false;", ""),
+    "a quote is escaped": ("string", b'\x02"', "if (*at != '\"' && *at != '\\\\') continue;", "continue;"),
+    "what JSON has not is the reader's": ("bytes", b"\x02\x01", "if (node->is_odd) datum->is_written = false;", ""),
+    "an exponent is the reader's": ("double", struct.pack("<d", 1e-7), "|| size < 1e-4", ""),
+    "a number that is none is the reader's": ("double", struct.pack("<d", math.nan), "!(size < 1e15)", "size >= 1e15"),
+    "as many digits as it takes": ("double", struct.pack("<d", 0.1 + 0.2), "if (strtod(digits, NULL) == value) break;", "break;"),
+    "a sign of zero is the reader's": ("double", struct.pack("<d", -0.0), " && !signbit(value)", ""),
+}
+
+
+def written_alike(declared: Any, datum: bytes) -> bool:
+    """Whether the check writes what the reader writes, or nothing."""
+    schema = read_schema(json.dumps(declared), "it")
+    return check_datums(pa.array([datum], pa.binary()), 0, schema, BYTES_MAX).texts[0] in {
+        None,
+        _text(read_document(datum, schema, BYTES_MAX)),
+    }
+
+
+def _text(document: bytes | Unreadable) -> bytes | None:
+    return document if isinstance(document, bytes) else None
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_a_guard_of_the_writing_is_for_is_written_as_the_reader_writes_it(name: str) -> None:
+    declared, datum, *_ = WRITTEN[name]
+    assert written_alike(declared, datum)
+
+
+@pytest.mark.parametrize("unguarded", WRITTEN.values(), ids=WRITTEN.keys(), indirect=True)
+def test_control_without_the_guard_it_is_written_otherwise(unguarded: tuple[Any, bytes]) -> None:
+    assert not written_alike(*unguarded)
