@@ -1,4 +1,4 @@
-"""The steps of the landing stream of events: redact, validate, deduplicate, enrich, over the records of one flush."""
+"""The steps of the landing stream of events: avro, redact, validate, deduplicate, enrich, over the records of one flush."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agents.avro.schemas import AvroSchemas
+from agents.decode_avro import Rows, decode_records, restore_received
 from agents.dedup.windows import Windows
 from agents.deduplicate import Deduplicated, DedupRules, deduplicate_batch
 from agents.enrich import Enricher, EnrichRules
@@ -14,7 +16,7 @@ from agents.flush_report import FlushReport
 from agents.ingest import Stepped
 from agents.land import Range
 from agents.redact import RedactRules, redact_records
-from agents.validate import ValidateRules, validate_batch
+from agents.validate import Validated, ValidateRules, validate_batch
 from schemas.records import DEAD
 
 
@@ -22,6 +24,7 @@ from schemas.records import DEAD
 class EventRules:
     """The rules of every step. `late_secs` and `future_secs` say which landed events are counted as late or from the future."""
 
+    avro: AvroSchemas
     redact: RedactRules
     validate: ValidateRules
     deduplicate: DedupRules
@@ -29,6 +32,36 @@ class EventRules:
     is_dedup_on: bool
     late_secs: float
     future_secs: float
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the steps up to `validate` made of `records`: `redacted` holds JSON where Avro was, in `avro_rows`."""
+
+    records: pa.Table
+    redacted: pa.Table
+    avro_rows: Rows
+    validated: Validated
+    is_redacting: bool
+
+    def restore(self, dead: pa.Table) -> pa.Table:
+        """Dead letters (DEAD) with Avro values as they were received, so that a replay sends what came; while redaction is on they keep the
+        redacted JSON, as the bytes cannot be redacted."""
+        return dead if self.is_redacting else restore_received(dead, self.records, self.avro_rows)
+
+
+def read_records(records: pa.Table, rules: EventRules, report: FlushReport) -> Read:
+    """The steps avro, redact and validate, one after the other.
+
+    Raises UnavailableError when a schema registry is needed and does not answer.
+    """
+    with report.stage("avro"):
+        decoded = decode_records(records, rules.avro, rules.validate)
+    with report.stage("redact"):
+        redacted = redact_records(decoded.records, rules.redact)
+    with report.stage("validate"):
+        validated = validate_batch(redacted, rules.validate, decoded.verdicts)
+    return Read(records, redacted, decoded.rows, validated, rules.redact.is_on)
 
 
 class EventSteps:
@@ -41,16 +74,15 @@ class EventSteps:
 
     def run(self, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Stepped:
         rules = self.rules
-        with report.stage("redact"):
-            redacted = redact_records(records, rules.redact)
-        with report.stage("validate"):
-            validated = validate_batch(redacted, rules.validate)
-        deduplicated = self._deduplicate(validated.parsed, redacted, ranges, report)
+        read = read_records(records, rules, report)
+        validated = read.validated
+        deduplicated = self._deduplicate(validated.parsed, read.redacted, ranges, report)
         with report.stage("enrich"):
             events = self._enricher.enrich(deduplicated.first)
         report.reused_ids = deduplicated.reused_count
         report.late, report.future = count_off_time(events, rules.late_secs, rules.future_secs)
-        return Stepped(events, pa.concat_tables([validated.dead, deduplicated.dead]), deduplicated.keys)
+        report.avro = len(read.avro_rows)
+        return Stepped(events, read.restore(pa.concat_tables([validated.dead, deduplicated.dead])), deduplicated.keys)
 
     def _deduplicate(self, parsed: pa.Table, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Deduplicated:
         if not self.rules.is_dedup_on or records.num_rows == 0:

@@ -28,6 +28,7 @@ class FlushReport:
     late: int = 0
     future: int = 0
     fenced: int = 0
+    avro: int = 0
     oldest_appended_ms: int | None = None
     stage_secs: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _judged_events: dict[Position, int] = field(default_factory=dict)

@@ -5,7 +5,8 @@ place. Every other one is read strictly, which either says why it is no event or
 through the same reader, so that columns come from one place. Reasons come from one place too: only the strict reading judges a value.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,20 +44,21 @@ class Validated:
     dead: pa.Table
 
 
-def validate_batch(records: pa.Table, rules: ValidateRules) -> Validated:
-    """Sort records (columns RECORDS) into events and dead letters. Pure."""
-    return _validate(records, rules, always_strict=False)
+def validate_batch(records: pa.Table, rules: ValidateRules, known: Sequence[Verdict] = ()) -> Validated:
+    """Sort records (columns RECORDS) into events and dead letters. `known`: verdicts of a step before, whose records are not read. Pure."""
+    return _validate(records, rules, known, always_strict=False)
 
 
 def validate_strictly(records: pa.Table, rules: ValidateRules) -> Validated:
     """The same with every record read strictly: slower, and by contract with the same result."""
-    return _validate(records, rules, always_strict=True)
+    return _validate(records, rules, (), always_strict=True)
 
 
-def _validate(records: pa.Table, rules: ValidateRules, always_strict: bool) -> Validated:
+def _validate(records: pa.Table, rules: ValidateRules, known: Sequence[Verdict], always_strict: bool) -> Validated:
     parsed, dead, start = [PARSED.empty_table()], [DEAD.empty_table()], 0
     for batch in records.combine_chunks().to_batches():
-        rows, columns, verdicts = _read(batch, rules, always_strict)
+        here = [replace(one, row=one.row - start) for one in known if start <= one.row < start + batch.num_rows]
+        rows, columns, verdicts = _read(batch, rules, here, always_strict)
         parsed.append(_as_parsed(rows, columns, batch, start))
         if verdicts:
             dead.append(build_dead_letters(verdicts, batch, rules.keeps_unreadable))
@@ -64,15 +66,18 @@ def _validate(records: pa.Table, rules: ValidateRules, always_strict: bool) -> V
     return Validated(pa.concat_tables(parsed[-1:] if len(parsed) == 2 else parsed), pa.concat_tables(dead))
 
 
-def _read(batch: pa.RecordBatch, rules: ValidateRules, always_strict: bool) -> tuple[Rows, pa.Table, list[Verdict]]:
+def _read(
+    batch: pa.RecordBatch, rules: ValidateRules, known: Sequence[Verdict], always_strict: bool
+) -> tuple[Rows, pa.Table, list[Verdict]]:
     """(rows that are events, their columns, verdicts on the others) of a batch."""
     sizes, values = batch.column("value_bytes").to_numpy(), batch.column("value")
-    is_small: Mask = sizes <= rules.message_bytes_max
+    is_open: Mask = sizes <= rules.message_bytes_max
     # Large values are not even looked at.
-    verdicts = [too_large(row, sizes[row], rules) for row in np.flatnonzero(~is_small).tolist()]
-    columns, is_read = read_columns(values, is_small & (not always_strict))
+    verdicts = [*known, *(too_large(row, sizes[row], rules) for row in np.flatnonzero(~is_open).tolist())]
+    is_open[[one.row for one in known]] = False
+    columns, is_read = read_columns(values, is_open & (not always_strict))
     columns = columns.append_column("extra", pa.nulls(len(columns), pa.string()))
-    rows, others = np.flatnonzero(is_read), np.flatnonzero(is_small & ~is_read)
+    rows, others = np.flatnonzero(is_read), np.flatnonzero(is_open & ~is_read)
     if not len(others):
         return rows, columns if len(rows) == len(columns) else columns.filter(pa.array(is_read)), verdicts
     reading = read_strictly(zip(others.tolist(), values.take(pa.array(others)).to_pylist(), strict=True), rules.keeps_unreadable)

@@ -143,6 +143,14 @@ class Settings(BaseSettings):
 
     # Steps
     message_bytes_max: int = _setting(1_000_000, "size over which a message becomes a dead letter, its bytes not kept", "1000000", ge=100)
+    avro_schemas: Path | None = _setting(
+        None, "folder of Avro schemas (.avsc) that producers write by, beside stream_record.avsc; none: ours alone", "/etc/headwater/avro"
+    )
+    avro_registry: str = _setting(
+        "", "address of the schema registry of values that name their Avro schema by id; empty: they cannot be read", "http://registry:8081"
+    )
+    avro_registry_username: str = _setting("", "user at the schema registry; empty: none is named", "headwater")
+    avro_registry_password: SecretStr = _setting(SecretStr(""), "its password", "from a secret store")
     dedup_enabled: bool = _setting(True, "set aside what was seen before", "true")
     dedup_window_hours: float = _setting(168, "how far back a resend is recognised, by append time", "168", gt=0, le=87600)
     dedup_memory_bytes_max: int = _setting(32_000_000, "memory for dedup keys; beyond it they lie on local disk", "32000000", ge=1_000_000)

@@ -1,9 +1,11 @@
 """The landing stream of events: settings made into the rules of its steps."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 
+from agents.avro.schemas import AvroSchemas
 from agents.dedup.window import MemoryBudget
 from agents.dedup.windows import Windows
 from agents.deduplicate import DedupRules
@@ -13,6 +15,7 @@ from agents.event_steps import EventRules, EventSteps
 from agents.redact import RedactRules
 from agents.validate import ValidateRules
 from pipeline.config import Settings
+from pipeline.schema_registry import SchemaRegistry
 from schemas.errors import SettingError
 from schemas.tables import load_table
 from sinks.lake import LakeTable
@@ -37,6 +40,7 @@ def build_event_rules(settings: Settings) -> EventRules:
     """
     redact = build_redact_rules(settings)
     return EventRules(
+        avro=build_avro_schemas(settings),
         redact=redact,
         validate=ValidateRules(settings.message_bytes_max, keeps_unreadable=not redact.is_on),
         deduplicate=DedupRules(settings.dedup_window_hours * 3600, settings.dedup_bytes_kept),
@@ -53,6 +57,24 @@ def build_event_rules(settings: Settings) -> EventRules:
         late_secs=settings.late_hours * 3600,
         future_secs=settings.future_secs,
     )
+
+
+def build_avro_schemas(settings: Settings) -> AvroSchemas:
+    """The schemas by which Avro values are read.
+
+    Raises SettingError for a folder that holds anything but schemas, and for an address that is none.
+    """
+    registry, address = None, settings.avro_registry
+    if address:
+        parts = urlsplit(address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+            raise SettingError(
+                "AVRO_REGISTRY",
+                address if parts.username is None else "an address with a user in it",
+                "http:// or https:// and a host, the user in AVRO_REGISTRY_USERNAME, for example http://registry:8081",
+            )
+        registry = SchemaRegistry(address, settings.avro_registry_username, settings.avro_registry_password.get_secret_value())
+    return AvroSchemas(settings.avro_schemas, registry)
 
 
 def build_redact_rules(settings: Settings) -> RedactRules:

@@ -37,6 +37,9 @@ class WorkerMetrics:
         self.future = Counter(
             "headwater_events_future_total", "Events landed that claim to be from the future.", ["topic"], registry=registry
         )
+        self.avro = Counter(
+            "headwater_avro_records_total", "Records whose value began like Avro, landed or dead letters.", ["topic"], registry=registry
+        )
         self.gap = Counter(
             "headwater_gap_records_total", "Offsets that Kafka no longer had when they were wanted.", ["topic"], registry=registry
         )
@@ -87,7 +90,7 @@ class WorkerMetrics:
 
     def declare(self, topic: str) -> None:
         """Let every counter of a topic begin at 0: an alarm sees a rise only of what is there before it."""
-        for counter in (self.consumed, self.holes, self.landed, self.duplicates, self.reused, self.late, self.future):
+        for counter in (self.consumed, self.holes, self.landed, self.duplicates, self.reused, self.late, self.future, self.avro):
             counter.labels(topic)
         for counter in (self.gap, self.made_anew, self.fenced, self.flushes):
             counter.labels(topic)
@@ -107,6 +110,7 @@ class WorkerMetrics:
         self.late.labels(topic).inc(report.late)
         self.future.labels(topic).inc(report.future)
         self.fenced.labels(topic).inc(report.fenced)
+        self.avro.labels(topic).inc(report.avro)
         for stage, secs in report.stage_secs.items():
             self.stage.labels(topic, stage).inc(secs)
         if report.oldest_appended_ms is not None:

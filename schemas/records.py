@@ -89,6 +89,8 @@ class Reason(StrEnum):
     DUPLICATE_KEY = "duplicate_key"  # a name twice in one object: parsers disagree which one counts
     NUMBER_OUT_OF_RANGE = "number_out_of_range"  # beyond what a 64-bit float holds
     NOT_AN_OBJECT = "not_an_object"
+    UNKNOWN_SCHEMA = "unknown_schema"  # Avro under a fingerprint or an id whose schema is not known, or cannot be used
+    NOT_AVRO = "not_avro"  # begins like Avro, and is no datum of the schema that it names
     MISSING_FIELD = "missing_field"
     WRONG_TYPE = "wrong_type"
     BAD_TIMESTAMP = "bad_timestamp"

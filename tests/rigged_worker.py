@@ -1,7 +1,8 @@
 """A worker that dies by its own hand before a named step, or that lacks a guard: `python -m tests.rigged_worker`.
 
 Environment: RIG_SEED chooses, at each start, before which step of landing it kills itself and at which time; RIG_FILE counts the
-starts; RIG_HOLD names a file that says when everything is found and Faust is about to start; RIG_UNGUARDED takes the offsets from Kafka in place of the lake, as a pipeline without exactly-once would.
+starts; RIG_HOLD names a file that says when everything is found and Faust is about to start; RIG_UNGUARDED takes the offsets from Kafka in place of the lake, as a pipeline without exactly-once would;
+RIG_SHRUGGING takes a schema registry that does not answer for one that has no such schema.
 """
 
 import os
@@ -16,12 +17,16 @@ import kafka
 from kafka import TopicPartition
 
 import pipeline.commands.worker
+import pipeline.event_stream
 import pipeline.worker
+from agents.avro.writer_schema import SchemaError, WriterSchema
 from agents.land import Candidate, Landing, Owned, Range, Steps
 from pipeline.commands.worker import app
 from pipeline.config import load_settings
 from pipeline.metrics import serve_metrics
+from pipeline.schema_registry import SchemaRegistry
 from pipeline.stores import kafka_python_options
+from schemas.errors import UnavailableError
 
 STEPS = (
     "before dead_letters upload",
@@ -80,6 +85,16 @@ def _committed_in_kafka(topic: str, candidate: Candidate) -> int:
     return candidate.earliest if found is None else int(found)
 
 
+class ShruggingRegistry(SchemaRegistry):
+    """What does not answer has nothing."""
+
+    def find(self, schema_id: int) -> WriterSchema:
+        try:
+            return super().find(schema_id)
+        except UnavailableError as error:
+            raise SchemaError(str(error)) from None
+
+
 def serve_and_hold(port: int) -> None:
     """The last step before Faust starts: say by a file that everything was found; go on once somebody has removed it."""
     serve_metrics(port)
@@ -101,6 +116,8 @@ def main() -> None:
         mock.patch.object(pipeline.commands.worker, "serve_metrics", serve_and_hold).start()
     if "RIG_UNGUARDED" in os.environ:
         mock.patch.object(pipeline.worker, "Landing", UnguardedLanding).start()
+    if "RIG_SHRUGGING" in os.environ:
+        mock.patch.object(pipeline.event_stream, "SchemaRegistry", ShruggingRegistry).start()
     app()
 
 

@@ -96,7 +96,7 @@ def test_steps_tables_end_in_the_columns_of_the_lake() -> None:
 
 def test_every_reason_of_a_dead_letter_is_one_short_word() -> None:
     assert [reason for reason in Reason if not reason.replace("_", "").isalnum() or len(reason) > 20] == []
-    assert len(Reason) <= 12
+    assert len(Reason) <= 14
 
 
 def test_rows_of_events_go_through_avro_unchanged() -> None:

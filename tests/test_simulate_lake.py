@@ -46,10 +46,10 @@ def wait_for_records(settings: Settings, count: int) -> None:
             found = reader.rows("select (select count(*) from staging.events) + (select count(*) from staging.dead_letters)")[0][0]
 
 
-def simulate_into_lake(settings: Settings, run_headwater: RunHeadwater, folder: Path, **overrides: str) -> dict[str, Any]:
+def simulate_into_lake(settings: Settings, run_headwater: RunHeadwater, folder: Path, *arguments: str, **overrides: str) -> dict[str, Any]:
     path = folder / "ledger.json"
     with running_worker(settings, folder, **overrides):
-        done = run_headwater(*SIMULATE, "--ledger", str(path))
+        done = run_headwater(*SIMULATE, *arguments, "--ledger", str(path))
         assert done.returncode == 0, done.stderr
         wait_for_records(settings, json.loads(done.stdout)["sent"])
     ledger = json.loads(path.read_text())
@@ -57,9 +57,12 @@ def simulate_into_lake(settings: Settings, run_headwater: RunHeadwater, folder: 
     return ledger
 
 
+@pytest.mark.parametrize("encoding", ["json", "mixed"])
 @pytest.mark.usefixtures("topics")
-def test_every_figure_of_the_ledger_is_what_the_core_views_say(settings: Settings, run_headwater: RunHeadwater, tmp_path: Path) -> None:
-    ledger = simulate_into_lake(settings, run_headwater, tmp_path)
+def test_every_figure_of_the_ledger_is_what_the_core_views_say(
+    settings: Settings, run_headwater: RunHeadwater, tmp_path: Path, encoding: str
+) -> None:
+    ledger = simulate_into_lake(settings, run_headwater, tmp_path, "--encoding", encoding)
     assert len(ledger["dead_letters"]) >= 9
     assert min(ledger[name] for name in ("duplicates", "sessions_by_gap", "purchases", "delayed_events", "bot_events")) > 0
     done = run_headwater("simulate", "--compare", str(tmp_path / "ledger.json"), "--json")

@@ -18,6 +18,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from pipeline.config import Settings, load_settings
 from pipeline.producer import Producer
+from pipeline.simulate.encoding import ENCODINGS, build_encode
 from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.plan import Plan
 from pipeline.simulate.write import COMPRESSIONS, FileTarget, KafkaTarget, Pace, run_simulation
@@ -26,6 +27,7 @@ from pipeline.stores import confluent_options, kafka_python_options
 from schemas.errors import UnavailableError, UsageError
 from tests.conftest import RunHeadwater, free_port_offset
 from tests.simulated import START, messages_of
+from tests.validate_inputs import event
 
 PLAN = Plan(users=150, days=2, start=START, seed=11, dirty=0.1)
 LINES = [message.value for message in messages_of(PLAN) if message.value]
@@ -241,3 +243,19 @@ def test_interrupted_run_says_what_was_sent_and_leaves_whole_lines(settings: Set
     assert (running.returncode, report["is_interrupted"]) == (0, True)
     assert report["sent"] == report["acknowledged"] == len(path.read_bytes().splitlines())
     assert path.read_bytes().endswith(b"\n")
+
+
+def test_messages_travel_as_json_as_avro_or_by_turns() -> None:
+    values = [event(event_id=f"id-{number}") for number in range(4)]
+    heads = {name: [value[:2] for value in map(build_encode(name), values)] for name in ENCODINGS}
+    assert heads == {"json": [b'{"'] * 4, "avro": [b"\xc3\x01"] * 4, "mixed": [b"\xc3\x01", b'{"'] * 2}
+    with_more = event(more=1)
+    assert build_encode("avro")(with_more) == with_more
+    with pytest.raises(UsageError, match="'--encoding' is 'xml'; expected one of json, avro, mixed"):
+        build_encode("xml")
+
+
+def test_file_of_lines_takes_no_avro(run_headwater: RunHeadwater, tmp_path: Path) -> None:
+    done = run_headwater("simulate", "--users", "10", "--days", "1", "--to", str(tmp_path / "a.ndjson"), "--encoding", "avro")
+    assert done.returncode == 2
+    assert "--encoding" in done.stderr

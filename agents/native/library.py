@@ -59,6 +59,11 @@ def load_library() -> ctypes.CDLL:
     library.headwater_split_records.restype = number
     library.headwater_gather.argtypes = (address, address, address, number, address, address, number)
     library.headwater_gather.restype = number
+    library.headwater_check_datums.argtypes = (
+        *(address, address, address, number, address, address, address, address, narrow, number, address, address),
+        *(ctypes.POINTER(Heap), address, address),
+    )
+    library.headwater_check_datums.restype = None
     return library
 
 

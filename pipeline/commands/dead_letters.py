@@ -3,15 +3,20 @@
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
 import typer
 
+from agents.avro.schemas import AvroSchemas
+from agents.decode_avro import decode_values, find_avro
 from pipeline.commands.replay import replay
 from pipeline.config import load_settings
+from pipeline.event_stream import build_avro_schemas
 from pipeline.replay.selection import parse_position
 from pipeline.report import as_base64, as_shown_text, print_figures, print_json, print_rows
 from pipeline.stores import build_store
-from schemas.errors import UsageError
+from schemas.errors import UnavailableError, UsageError
 from schemas.records import Reason
 from schemas.tables import load_table
 from sinks.lake import LakeTable
@@ -64,13 +69,17 @@ def show(
     position: str = typer.Argument(help="topic/partition/offset, as `list` prints it."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON: every column, bytes in base64."),
 ) -> None:
-    """Show one dead letter whole."""
+    """Show one dead letter whole; one that came as Avro also as the JSON that it says."""
     topic, partition, offset = parse_position(position)
     is_wanted = (ds.field("topic") == topic) & (ds.field("_partition") == partition) & (ds.field("_offset") == offset)
     rows = _dataset(is_wanted).to_table().to_pylist()
     if not rows:
         raise UsageError(f"No dead letter lies at '{position}'; 'headwater dead-letters list' shows those that there are.")
+    schemas = build_avro_schemas(load_settings())
     for row in rows:
+        if (said := explain_avro(row["value"] or b"", schemas)) is not None:
+            # Only of what came as Avro: the bytes say little to people.
+            row["value_as_json"] = said
         if as_json:
             print_json({name: as_base64(value) for name, value in row.items()})
         else:
@@ -79,6 +88,18 @@ def show(
 
 
 app.command()(replay)
+
+
+def explain_avro(value: bytes, schemas: AvroSchemas) -> str | None:
+    """The JSON that an Avro value says, or why it says none; None for what does not begin like Avro."""
+    values = pa.array([value], pa.binary())
+    if not len(find_avro(values, np.ones(1, np.bool_))):
+        return None
+    try:
+        (found,) = decode_values(values, schemas, load_settings().message_bytes_max)
+    except UnavailableError as error:
+        return str(error)
+    return found.decode() if isinstance(found, bytes) else found.error
 
 
 def _dataset(is_wanted: Any) -> Any:

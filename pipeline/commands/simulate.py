@@ -21,6 +21,7 @@ from pipeline.config import Settings, load_settings
 from pipeline.producer import Producer
 from pipeline.report import print_figures, print_json, print_rows
 from pipeline.simulate.compare import compare_ledger, list_differences
+from pipeline.simulate.encoding import Encode, build_encode
 from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.plan import Plan, build_plan
 from pipeline.simulate.preload import preload_topic
@@ -41,6 +42,7 @@ def simulate(
     live: bool = typer.Option(False, "--live", help="Events happen now, without end, at --rate."),
     to: str = typer.Option("kafka", help="kafka, or a file: .ndjson, .jsonl or .json, packed with .gz or .zst."),
     topic: str = typer.Option("", help="Topic, in place of raw-events."),
+    encoding: str = typer.Option("json", help="How records travel to Kafka: json, avro (single-object encoding), or mixed."),
     seed: int = typer.Option(1, help="The same seed, options and start give the same bytes."),
     app_id: str = typer.Option("shop", "--app", help="Id of the app."),
     preload: int = typer.Option(0, help="Send so many events as fast as Kafka takes them, none dirty, without a ledger."),
@@ -60,15 +62,17 @@ def simulate(
     if live and not rate:
         raise UsageError("Option '--live' is given without '--rate'; expected events a second, for example --live --rate 1000.")
     plan = build_plan(users, days, start, seed, app_id, dirty, live, datetime.now(UTC).date())
-    topic = topic or topic_name(settings, RAW_EVENTS)
+    topic, encode = topic or topic_name(settings, RAW_EVENTS), build_encode(encoding)
+    if to != "kafka" and encoding != "json":
+        raise UsageError(f"Option '--encoding' is '{encoding}' with '--to {to}'; a file holds lines of JSON: leave one of the two out.")
     if preload:
         _require_alone(preload, {"--live": live, "--ledger": ledger, "--to": to != "kafka" and to})
-        report = _preload(plan, Producer(settings, topic), preload, rate, duration)
+        report = _preload(plan, Producer(settings, topic), preload, rate, duration, encode)
         _print_report({"to": topic, **report, "seed": seed, "start": plan.start.isoformat()}, as_json)
         return
     if ledger is not None:
         _write(ledger, "")
-    target: Target = KafkaTarget(settings, topic) if to == "kafka" else FileTarget(Path(to))
+    target: Target = KafkaTarget(settings, topic, encode) if to == "kafka" else FileTarget(Path(to))
     report = _send(plan, target, rate, duration, ledger)
     report = {"to": topic if to == "kafka" else to, **report, "seed": seed, "start": "" if live else plan.start.isoformat()}
     _print_report(report, as_json)
@@ -92,13 +96,13 @@ def _print_report(report: dict[str, Any], as_json: bool) -> None:
         print_figures(report)
 
 
-def _preload(plan: Plan, producer: Producer, count: int, rate: float, duration: float) -> dict[str, Any]:
+def _preload(plan: Plan, producer: Producer, count: int, rate: float, duration: float, encode: Encode) -> dict[str, Any]:
     """Fill the topic with a progress bar; the figures to print."""
     producer.check_topic()
     began = time.monotonic()
     with _stop_on_interrupt() as stopping:
         with _progress_bar() as show:
-            for progress in preload_topic(plan, producer, count, Pace(rate, duration, time.time, stopping.wait)):
+            for progress in preload_topic(plan, producer, count, Pace(rate, duration, time.time, stopping.wait), encode):
                 show(progress)
         producer.flush()
         is_interrupted = stopping.is_set()

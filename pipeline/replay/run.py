@@ -127,8 +127,12 @@ class _Run:
     def _fix_letters(self, topic: str, rows: pa.Table) -> list[Letter]:
         """The letters of a chunk that are to be sent, fixed; the report learns what became of each."""
         found = rows.select(["_topic_id", "_partition", "_offset", "reason", "value", "key", "_payload_hash"]).to_pylist()
-        values = self._fix.apply(rows)
-        kept = [(row, value) for row, value in zip(found, values, strict=True) if value is not None]
+        shown = self._verdicts.show(rows)
+        kept = []
+        for row, before, after in zip(found, shown["value"].to_pylist(), self._fix.apply(shown), strict=True):
+            if after is not None:
+                # Avro that a fix leaves as it is is sent as it came; what it changes is sent as the JSON that it saw.
+                kept.append((row, (row["value"] or b"") if after == (before or b"") else after))
         self.report.left_out += len(found) - len(kept)
         origins = [Origin(row["_topic_id"], row["_partition"], row["_offset"]) for row, _ in kept]
         judged = self._verdicts.judge(

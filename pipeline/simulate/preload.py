@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.producer import Producer
+from pipeline.simulate.encoding import Encode, keep_json
 from pipeline.simulate.plan import DAY, Plan, seeded
 from pipeline.simulate.records import Message
 from pipeline.simulate.timeline import simulate_days
@@ -49,7 +50,7 @@ Ints = npt.NDArray[np.int64]
 Record = tuple[bytes, bytes]
 
 
-def preload_topic(plan: Plan, producer: Producer, count: int, pace: Pace) -> Iterator[Progress]:
+def preload_topic(plan: Plan, producer: Producer, count: int, pace: Pace, encode: Encode = keep_json) -> Iterator[Progress]:
     """Send `count` events of `plan`, none of them dirty, every event id distinct; one Progress for each handful of them.
 
     Ends early after the pace's duration, or when `pace.wait` says so. The producer is not flushed. Errors as of `make_events`.
@@ -65,7 +66,7 @@ def preload_topic(plan: Plan, producer: Producer, count: int, pace: Pace) -> Ite
             if pace.wait(max(0, early)) or (pace.duration and pace.now() - began >= pace.duration):
                 return
             some = records[start : start + at_once]
-            producer.send_many(some)
+            producer.send_many([(key, encode(value)) for key, value in some])
             sent += len(some)
             yield Progress(sent, sent / count, pace.now() - began)
 

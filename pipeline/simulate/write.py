@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from pipeline.config import Settings
 from pipeline.producer import Producer
+from pipeline.simulate.encoding import Encode, keep_json
 from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.plan import Plan
-from pipeline.simulate.records import Message
+from pipeline.simulate.records import DUPLICATE, LANDED, Message
 from pipeline.simulate.timeline import simulate_days, simulate_live
 from schemas.errors import UsageError
 
@@ -110,11 +111,11 @@ def _pace_live(plan: Plan, pace: Pace) -> Iterator[tuple[float | None, list[Mess
 
 
 class KafkaTarget:
-    """A topic."""
+    """A topic. What is to land is sent as `encode` makes it; what is spoilt, as it is."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, encode: Encode = keep_json) -> None:
         """Raises UnavailableError when Kafka does not answer or lacks the topic."""
-        self._producer = Producer(settings, topic)
+        self._producer, self._encode = Producer(settings, topic), encode
         self._producer.check_topic()
 
     @property
@@ -122,7 +123,10 @@ class KafkaTarget:
         return self._producer.acknowledged
 
     def send(self, messages: list[Message]) -> list[Message]:
-        self._producer.send_many([(message.key, message.value) for message in messages])
+        encode = self._encode
+        self._producer.send_many(
+            [(message.key, encode(message.value) if message.outcome in {LANDED, DUPLICATE} else message.value) for message in messages]
+        )
         return messages
 
     def close(self) -> None:

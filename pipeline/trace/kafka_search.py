@@ -8,7 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from agents.avro.schemas import AvroSchemas
 from agents.batch import ORIGIN_HEADER
+from agents.decode_avro import decode_values, find_avro
 from agents.land import Position
 from agents.parsing.exact_json import Unreadable
 from agents.rejected_envelope import NoEnvelope, read_envelope
@@ -17,6 +22,10 @@ from pipeline.kafka_records import HeldRecord, OffsetsGoneError, Span, TopicRead
 from pipeline.landed import Landed
 from pipeline.topic_ids import find_topic
 from pipeline.trace.wanted import Wanted
+from schemas.errors import UnavailableError
+
+# How much more an Avro value may be as JSON for it to be looked into.
+AVRO_GROWTH_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ def _is_new_enough(record: HeldRecord, wanted: Wanted) -> bool:
     return wanted.since is None or record.appended_ms >= wanted.since.timestamp() * 1000
 
 
-def match_event(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:
+def match_event(schemas: AvroSchemas, record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:
     """A record of raw-events."""
     return _match(record, topic_id, wanted, "event_id", _read_event)
 
@@ -122,6 +131,7 @@ def _match(
     if not is_derived and not any(spelling.encode(errors="replace") in value for spelling in wanted.spellings):
         return None
     place = _place(record)
+    value = _read_avro(value, schemas)
     try:
         # Numbers as they are written.
         document = json.loads(value, parse_int=str, parse_float=str)
@@ -142,6 +152,18 @@ def _match(
 def match_update(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:
     """A record of endpoint-updates; what is said of it in place of the event's type is the operation."""
     return _match(record, topic_id, wanted, "update_id", lambda document: (document.get("app_id"), document.get("operation")))
+
+
+def _read_avro(value: bytes, schemas: AvroSchemas) -> bytes:
+    """The JSON of a value that is Avro; the value itself when it is none, or cannot be read here."""
+    values = pa.array([value], pa.binary())
+    if not len(find_avro(values, np.ones(1, np.bool_))):
+        return value
+    try:
+        (document,) = decode_values(values, schemas, len(value) * AVRO_GROWTH_MAX)
+    except UnavailableError:
+        return value
+    return document if isinstance(document, bytes) else value
 
 
 def match_refused(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:

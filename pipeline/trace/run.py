@@ -1,9 +1,11 @@
 """What became of an event, or an update of an endpoint: everything that the lake and Kafka know of its id, and what that means."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
+from pipeline.event_stream import build_avro_schemas
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
 from pipeline.topology import ENDPOINT_UPDATES, LANDING_STREAMS, topic_name
@@ -20,9 +22,6 @@ from sinks.lake import LakeTable
 # What can be said of an event, and the exit status of each; the first that holds decides.
 LANDED, DEAD_LETTER, DUPLICATE, WAITING, NOT_SEEN, NOT_FOUND = "landed", "dead letter", "duplicate", "waiting", "not seen", "not found"
 STATUSES = {LANDED: 0, DEAD_LETTER: 3, DUPLICATE: 4, WAITING: 5, NOT_SEEN: 6, NOT_FOUND: 7}
-
-# How an event, or an update, is told among the records of a landing stream, by the name of its steps.
-_MATCHES: dict[str, Match] = {"events": match_event, "rejected": match_refused, "endpoints": match_update}
 
 
 @dataclass
@@ -107,7 +106,13 @@ def _add_views(settings: Settings, trace: Trace) -> None:
 
 
 def _look_behind(settings: Settings, landed: list[Landed], wanted: Wanted, bounds: Bounds, trace: Trace) -> None:
-    topics = {topic_name(settings, stream.topic): _MATCHES[stream.steps] for stream in LANDING_STREAMS}
+    # How the event or update is told among the records of a landing stream, by the name of its steps.
+    matches: dict[str, Match] = {
+        "events": partial(match_event, build_avro_schemas(settings)),
+        "rejected": match_refused,
+        "endpoints": match_update,
+    }
+    topics = {topic_name(settings, stream.topic): matches[stream.steps] for stream in LANDING_STREAMS}
     try:
         look = look_through_kafka(settings, topics, landed, wanted, bounds)
     except UnavailableError as error:

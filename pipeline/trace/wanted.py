@@ -27,9 +27,12 @@ class Wanted:
 
     @functools.cached_property
     def pattern(self) -> str:
-        """Regular expression that finds the id in bytes as a word of its own, spelt as it is or as JSON spells it."""
+        """Regular expression that finds the id in bytes as a word of its own, spelt as it is or as JSON spells it, or as Avro writes it."""
         spellings = "|".join(re.escape(spelling) for spelling in sorted(self.spellings))
-        return f"(?:^|[^{_WORD}])(?:{spellings})(?:$|[^{_WORD}])"
+        # Avro puts its length before it, doubled; that of a longer id ends in a byte that is no letter.
+        size = len(self.event_id.encode(errors="replace"))
+        as_avro = f"|{re.escape(chr(size * 2) + self.event_id)}" if size < 64 else ""
+        return f"(?:^|[^{_WORD}])(?:{spellings})(?:$|[^{_WORD}]){as_avro}"
 
     @functools.cached_property
     def spellings(self) -> frozenset[str]:

@@ -105,10 +105,11 @@ def start_headwater(settings: Settings, *arguments: str, **overrides: str) -> su
     )
 
 
-def preload(settings: Settings, count: int, seed: int = 1) -> float:
+def preload(settings: Settings, count: int, seed: int = 1, encoding: str = "json") -> float:
     """Fill the topic with `count` events, each with an id of its own; returns the seconds that it took."""
     began = time.monotonic()
     command = [sys.executable, "-m", "pipeline.cli", "simulate", "--preload", str(count), "--seed", str(seed), "--users", "20000"]
+    command += ["--encoding", encoding]
     subprocess.run(command, env=os.environ | environment(settings), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
     return time.monotonic() - began
 

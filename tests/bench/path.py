@@ -26,20 +26,22 @@ CPU_BUDGET = Budget("cpu_us", 10.0)
 
 
 def measure_paths(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Iterator[Row]:
-    """Rows for each number of partitions and of workers, and for the run with everything beside it."""
+    """Rows for each number of partitions and of workers, for a topic of Avro, and for the run with everything beside it."""
     for partitions in sizes.partition_counts:
         yield from _measure(ground, sizes.path_events, partitions, 1, is_beside=False)
     for workers in sizes.worker_counts[1:]:
         yield from _measure(ground, sizes.path_events, 4, workers, is_beside=False)
+    yield from _measure(ground, sizes.path_events, 4, 1, is_beside=False, encoding="avro")
     yield from _measure(ground, sizes.path_events, 4, 1, is_beside=True)
 
 
-def _measure(ground: Settings, count: int, partitions: int, worker_count: int, is_beside: bool) -> Iterator[Row]:
+def _measure(ground: Settings, count: int, partitions: int, worker_count: int, is_beside: bool, encoding: str = "json") -> Iterator[Row]:
     what = f"{worker_count} worker{'s' * (worker_count > 1)}, {partitions} partition{'s' * (partitions > 1)}"
-    name = f"path-{partitions}-{worker_count}{'-beside' * is_beside}"
+    what += ", all Avro" * (encoding == "avro")
+    name = f"path-{partitions}-{worker_count}{'-beside' * is_beside}-{encoding}"
     with open_scene(ground, name, partitions) as settings:
-        secs = preload(settings, count)
-        if (partitions, worker_count, is_beside) == (4, 1, False):
+        secs = preload(settings, count, encoding=encoding)
+        if (partitions, worker_count, is_beside, encoding) == (4, 1, False, "json"):
             budget = Budget("events_per_sec", OFFERED_MIN, is_least=True)
             yield Row(
                 "path", "headwater simulate --preload", events_per_sec=count / secs, budget=budget, note="the command's start included"

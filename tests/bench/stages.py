@@ -10,11 +10,14 @@ from unittest import mock
 
 import aiokafka
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 import agents.validate
 import sinks.lake
 from agents.batch import Batch, build_records
 from agents.buffer import Buffer
+from agents.decode_avro import decode_records
 from agents.dedup.window import KeyWindow, MemoryBudget
 from agents.deduplicate import deduplicate_batch
 from agents.enrich import Enricher
@@ -23,6 +26,7 @@ from agents.validate import validate_batch
 from pipeline import record_batches, transport
 from pipeline.config import Settings
 from pipeline.event_stream import build_connection, build_event_rules
+from pipeline.simulate.encoding import build_encode
 from pipeline.stores import build_store
 from pipeline.topic_ids import find_topic
 from pipeline.topology import RAW_EVENTS, topic_name
@@ -33,7 +37,7 @@ from tests.bench.rows import Row, Sizes
 
 # In the order of the table; those with two spaces in front are parts of the one above.
 STAGES = (
-    *("fetch", "records and hashes", "redact (off)", "validate"),
+    *("fetch", "records and hashes", "avro (none is)", "redact (off)", "validate"),
     *("  pre-scan and decode, one pass", "  read strictly"),
     *("deduplicate", "enrich", "encode", "upload", "commit"),
 )
@@ -64,6 +68,27 @@ def measure_stages(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Ite
         note = {"fetch": f"{mean_bytes:.0f} bytes an event", "deduplicate": f"{sizes.window_keys:,} keys in the windows"}.get(name, "")
         yield _row(name, cost, count, note)
     yield _row("sum of the stages", total, count, "one after the other, in one process")
+    yield from _measure_avro(settings, batches, total, count)
+
+
+def _measure_avro(settings: Settings, batches: Sequence[Batch], json_total: Cost, json_count: int) -> Iterator[Row]:
+    """What a record costs more that travels as Avro: the same events by stream_record.avsc, one flush of them."""
+    rules, write = build_event_rules(settings), build_encode("avro")
+    flush = next(group_flushes(batches, settings.flush_bytes_max))
+    records = build_records(flush, ["bench"] * len(flush))
+    sent = pa.array([write(value) for value in records["value"].to_pylist()], pa.binary())
+    records = records.set_column(0, records.schema.field(0), sent)
+    cost = Cost()
+    for _ in range(2):
+        # The first one loads what is loaded once.
+        cost = Cost()
+        with cost:
+            decoded = decode_records(records, rules.avro, rules.validate)
+    assert len(decoded.rows) == records.num_rows, "every event of a preload has its places in the schema"
+    assert not decoded.verdicts
+    size = pc.sum(pc.binary_length(sent)).as_py() / len(sent)
+    both = cost.cpu_secs / len(sent) + json_total.cpu_secs / json_count
+    yield _row("the same events as Avro: decode", cost, len(sent), f"{size:.0f} bytes an event; with the stages above {both * 1e6:.1f} us")
 
 
 def _row(what: str, cost: Cost, count: int, note: str) -> Row:
@@ -118,6 +143,8 @@ def run_stages(settings: Settings, batches: Sequence[Batch], window_keys: int, c
         with costs["records and hashes"]:
             ordered = sorted(flushed, key=lambda batch: (batch.partition, batch.start))
             records = build_records(ordered, [topic_id] * len(ordered))
+        with costs["avro (none is)"]:
+            records = decode_records(records, rules.avro, rules.validate).records
         with costs["redact (off)"]:
             records = redact_records(records, rules.redact)
         with costs["validate"]:
