@@ -113,7 +113,7 @@ def _is_new_enough(record: HeldRecord, wanted: Wanted) -> bool:
 
 def match_event(schemas: AvroSchemas, record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:
     """A record of raw-events."""
-    return _match(record, topic_id, wanted, "event_id", _read_event)
+    return _match(record, topic_id, wanted, "event_id", _read_event, lambda value: _read_avro(value, schemas))
 
 
 def _read_event(document: dict[str, Any]) -> tuple[Any, Any]:
@@ -123,15 +123,21 @@ def _read_event(document: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _match(
-    record: HeldRecord, topic_id: str, wanted: Wanted, id_name: str, read: Callable[[dict[str, Any]], tuple[Any, Any]]
+    record: HeldRecord,
+    topic_id: str,
+    wanted: Wanted,
+    id_name: str,
+    read: Callable[[dict[str, Any]], tuple[Any, Any]],
+    as_json: Callable[[bytes], bytes] = lambda value: value,
 ) -> dict[str, Any] | None:
-    """A record that has the id wanted under `id_name`, or in its bytes when it cannot be read; `read` finds its app and its type."""
+    """A record that has the id wanted under `id_name`, or in its bytes when it cannot be read; `read` finds its app and its type in
+    what `as_json` makes of its value."""
     value = record.value or b""
     is_derived = wanted.place is not None and wanted.event_id in _places(record, topic_id)
     if not is_derived and not any(spelling.encode(errors="replace") in value for spelling in wanted.spellings):
         return None
     place = _place(record)
-    value = _read_avro(value, schemas)
+    value = as_json(value)
     try:
         # Numbers as they are written.
         document = json.loads(value, parse_int=str, parse_float=str)
