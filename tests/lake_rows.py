@@ -88,6 +88,8 @@ def memory_lake(
         "dead_letters": dead_letters,
         "imports": (),
         "dead_letter_replays": dead_letter_replays,
+        "endpoint_updates": (),
+        "endpoint_states": (),
     }
     with duckdb.connect(file or ":memory:") as con:
         con.execute("set TimeZone = 'UTC'")
