@@ -143,7 +143,12 @@ def _read_tails(table: LakeTable, landed: Mapping[Position, int], covered: Mappi
 def _build_tail(rows: pa.Table) -> _Tail:
     offsets, times = rows["_offset"].to_numpy(), rows["_appended_at"].cast(_TIME).cast(pa.int64()).to_numpy()
     order = np.argsort(offsets)
-    return _Tail(offsets[order], np.maximum.accumulate(times[order]))
+    return _Tail(offsets[order], _latest_so_far(times[order]))
+
+
+def _latest_so_far(times: I64) -> I64:
+    found: I64 = np.maximum.accumulate(times)
+    return found
 
 
 def _cut(tails: Mapping[Position, _Tail], until_us: int, rows_max: int) -> Iterator[int]:
