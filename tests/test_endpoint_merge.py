@@ -59,9 +59,8 @@ class TestOrder:
 
     @pytest.mark.parametrize(("first", "second"), [((0, 7), (1, 3)), ((1, 3), (1, 4))])
     def test_at_one_moment_partition_and_then_offset_decide(self, first: tuple[int, int], second: tuple[int, int]) -> None:
-        at = {"_appended_at": NOON}
-        before = update(city="Rome", _partition=first[0], _offset=first[1], **at)
-        after = update(city="Oslo", _partition=second[0], _offset=second[1], **at)
+        before = update(city="Rome", _partition=first[0], _offset=first[1], _appended_at=NOON)
+        after = update(city="Oslo", _partition=second[0], _offset=second[1], _appended_at=NOON)
         assert [row["city"] for row in shown(None, [after, before])] == ["Oslo"]
 
     def test_a_batch_that_comes_again_changes_nothing(self) -> None:
