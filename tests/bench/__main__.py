@@ -12,6 +12,7 @@ from rich.console import Console
 from pipeline.config import Settings
 from tests.bench import report
 from tests.bench.api import measure_api
+from tests.bench.endpoints import measure_endpoints
 from tests.bench.freshness import measure_freshness
 from tests.bench.ground import open_ground
 from tests.bench.memory import measure_memory
@@ -28,6 +29,7 @@ SECTIONS: dict[str, Callable[[Settings, Sizes, Sequence[Row]], Iterator[Row]]] =
     "path": measure_paths,
     "peers": measure_peers,
     "api": measure_api,
+    "endpoints": measure_endpoints,
     "freshness": measure_freshness,
     "memory": measure_memory,
     "size": measure_size,
