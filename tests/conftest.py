@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
@@ -68,20 +69,17 @@ def running_stack(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def settings(stack: Settings, tmp_path: Path) -> Settings:
-    """Settings of one test on that stack: a bucket, a topic prefix, a consumer group and a home (with the stack's keys) of its own."""
+    """Settings of one test on that stack."""
+    return settings_apart(stack, tmp_path / "home")
+
+
+def settings_apart(stack: Settings, home: Path, **given: Any) -> Settings:
+    """Settings on a running stack: a bucket, a topic prefix, a consumer group and a home (with the stack's keys) of their own."""
     name = uuid.uuid4().hex[:12]
-    home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(parents=True)
     shutil.copy(stack.secrets_file, home)
-    found = load_settings(
-        home=home,
-        port_offset=stack.port_offset,
-        local_workers=0,
-        local_api=False,
-        s3_bucket=f"t-{name}",
-        topic_prefix=f"t-{name}-",
-        worker_group=f"t-{name}",
-    )
+    own = {"s3_bucket": f"t-{name}", "topic_prefix": f"t-{name}-", "worker_group": f"t-{name}"}
+    found = load_settings(home=home, port_offset=stack.port_offset, local_workers=0, local_api=False, **own, **given)
     ensure_bucket(found)
     return found
 

@@ -23,8 +23,10 @@ from pipeline.definitions.guests import allow_guests, forbid_guests
 from pipeline.definitions.key import Scope
 from pipeline.definitions.keys import revoke_key
 from pipeline.stores import confluent_options
+from pipeline.topics import ensure_topics
 from pipeline.topology import ENDPOINT_UPDATES, RAW_EVENTS, REJECTED_EVENTS, Topic, topic_name
 from tests.api_process import ApiProcess, client, make_access_key, make_app, make_write_key, serving
+from tests.conftest import settings_apart
 from tests.worker_process import wait_until
 
 WHEN = "2026-01-01T00:00:00.000Z"
@@ -88,27 +90,15 @@ class Door:
 @pytest.fixture(scope="module")
 def shared(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """One API for all tests of this file: each looks at what came into Kafka since the one before."""
-    import shutil
-    import uuid
-
-    from pipeline.config import load_settings
-    from pipeline.stack.readiness import ensure_bucket
-    from pipeline.topics import ensure_topics
-
     folder = tmp_path_factory.mktemp("api")
-    shutil.copy(stack.secrets_file, folder)
-    name = uuid.uuid4().hex[:12]
-    settings = load_settings(
-        home=folder,
-        port_offset=stack.port_offset,
-        s3_bucket=f"t-{name}",
-        topic_prefix=f"t-{name}-",
+    settings = settings_apart(
+        stack,
+        folder / "home",
         topic_partitions=2,
         api_streams="clicks=shop,elsewhere=news",
         api_body_bytes_max=200_000,
         message_bytes_max=50_000,
     )
-    ensure_bucket(settings)
     ensure_topics(settings)
     make_app(settings, "shop")
     make_app(settings, "news")
