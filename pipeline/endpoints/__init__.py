@@ -1,0 +1,1 @@
+"""Endpoints merged from their updates: read, looked up, brought in and out."""
