@@ -12,7 +12,7 @@ from sinks.store import Store
 from sinks.store_failure import explain_failure
 
 # In this order: a flush commits dead_letters first, so a dead_letters that is pinned after events lacks nothing of what events covers.
-TABLES = ("events", "dead_letters", "dead_letter_replays", "imports")
+TABLES = ("events", "dead_letters", "dead_letter_replays", "imports", "endpoint_states", "endpoint_updates")
 PINNED = "pinned_"
 
 

@@ -1,0 +1,2 @@
+-- One row per endpoint update.
+select * from lake.endpoint_updates
