@@ -26,7 +26,9 @@ async def remove_names(request: Request) -> Response:
     outgoing = remove_attributes(app_id, attribute_type, names, read_sender(request, admitted.caller.sent_at))
     bytes_max = api_of(request).settings.message_bytes_max
     if len(outgoing.value) > bytes_max:
-        raise bad_request(f"Field 'Blacklist' makes a record of {len(outgoing.value)} bytes; expected at most {bytes_max}: send fewer names.")
+        raise bad_request(
+            f"Field 'Blacklist' makes a record of {len(outgoing.value)} bytes; expected at most {bytes_max}: send fewer names."
+        )
     await send_all(request, [Item(outgoing)])
     return json_response({"ApplicationId": app_id, "AttributeType": attribute_type, "Attributes": names})
 

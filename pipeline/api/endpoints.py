@@ -10,8 +10,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
+from agents.parsing.exact_json import Unreadable, parse_counted, parse_exactly, shorten
 from agents.parsing.fit import Unfit
+from agents.parsing.update_shape import read_update
 from pipeline.api.context import admit, api_of, give_way, limits_of, read_sender, require_app, require_rate, send_items, send_refusal
 from pipeline.api.errors import ApiError, bad_request, json_response, not_found
 from pipeline.api.observed import REQUEST_ID
@@ -76,7 +77,9 @@ async def show_one(request: Request) -> Response:
     await require_app(request, app_id)
     found, as_of = await read_endpoints(request, lambda index: index.find_endpoint(app_id, endpoint_id))
     if not found:
-        raise not_found("Endpoint", endpoint_id, "it was never updated, or is deleted, as of the moment in the header.", as_of_header(as_of))
+        raise not_found(
+            "Endpoint", endpoint_id, "it was never updated, or is deleted, as of the moment in the header.", as_of_header(as_of)
+        )
     return json_response(endpoint_json(found[0]), headers=as_of_header(as_of))
 
 
@@ -144,12 +147,15 @@ def _read_batch_item(app_id: str, raw: bytes, sender: Sender, limits: Limits) ->
 
 
 def _read_item(app_id: str, endpoint_id: str, raw: bytes, sender: Sender, limits: Limits) -> Item:
-    """An endpoint's update, or its refusal."""
+    """An endpoint's update, or its refusal: whatever the worker would refuse of the record, which holds more than the endpoint."""
     try:
         if len(raw) > limits.event_bytes_max:
             raise Unfit(Reason.TOO_LARGE, f"The endpoint has {len(raw)} bytes; expected at most {limits.event_bytes_max}.", {})
-        facts = read_endpoint(raw)
+        outgoing = update_endpoint(app_id, endpoint_id, read_endpoint(raw), sender)
+        if len(outgoing.value) > limits.event_bytes_max:
+            raise Unfit(Reason.TOO_LARGE, f"The update has {len(outgoing.value)} bytes; expected at most {limits.event_bytes_max}.", {})
+        read_update(parse_counted(outgoing.value))
     except (Unreadable, Unfit) as error:
         refusal = refuse(error, raw, endpoint_id=endpoint_id)
         return Item(outgoing_refusal(refusal, app_id, sender, limits.event_bytes_max), endpoint_id, None, refusal)
-    return Item(update_endpoint(app_id, endpoint_id, facts, sender), endpoint_id)
+    return Item(outgoing, endpoint_id)

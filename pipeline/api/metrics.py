@@ -41,10 +41,14 @@ class ApiMetrics:
             registry=registry,
         )
         self.endpoints_merged = Counter(
-            "headwater_api_endpoint_updates_merged_total", "Landed updates that the API has merged into the endpoints it shows.", registry=registry
+            "headwater_api_endpoint_updates_merged_total",
+            "Landed updates that the API has merged into the endpoints it shows.",
+            registry=registry,
         )
         self.endpoints_failures = Counter(
-            "headwater_api_endpoints_failures_total", "Attempts to load or follow the endpoints that failed and are made again.", registry=registry
+            "headwater_api_endpoints_failures_total",
+            "Attempts to load or follow the endpoints that failed and are made again.",
+            registry=registry,
         )
         for door in DOORS:
             self.accepted.labels(door)

@@ -11,17 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import confluent_kafka
 import duckdb
+from botocore.exceptions import BotoCoreError, ClientError
+from deltalake.exceptions import DeltaError
 
 from pipeline.api.metrics import ApiMetrics
 from pipeline.config import Settings
 from pipeline.endpoints.follow import EndpointFollower
+from pipeline.endpoints.lookup import find_endpoint, find_user_endpoints
+from schemas.errors import HeadwaterError
 
 log = logging.getLogger(__name__)
 
 BACKOFF_SECS_MAX = 5.0
 # Requests that read at the same moment; more wait for their turn.
 READERS = 4
+# What Kafka, the lake and the network raise when they are away; anything else is a fault of ours, and its trace is wanted.
+_OUTAGES = (OSError, HeadwaterError, DeltaError, confluent_kafka.KafkaException, BotoCoreError, ClientError)
 Row = dict[str, Any]
 
 
@@ -52,11 +59,11 @@ class EndpointIndex:
 
     async def find_endpoint(self, app_id: str, endpoint_id: str) -> list[Row]:
         """The endpoint as a row of core.endpoints; none where there is no such endpoint. Only once `as_of` is set."""
-        return await self._ask(lambda follower, cursor: [row] if (row := follower.find_endpoint(cursor, app_id, endpoint_id)) else [])
+        return await self._ask(lambda cursor: [row] if (row := find_endpoint(cursor, app_id, endpoint_id)) else [])
 
     async def find_user_endpoints(self, app_id: str, user_id: str) -> list[Row]:
         """The user's endpoints as rows of core.endpoints. Only once `as_of` is set."""
-        return await self._ask(lambda follower, cursor: follower.find_user_endpoints(cursor, app_id, user_id))
+        return await self._ask(lambda cursor: find_user_endpoints(cursor, app_id, user_id))
 
     def close(self, secs_max: float) -> None:
         """Stop following and remove the table; what is under way is interrupted."""
@@ -67,11 +74,10 @@ class EndpointIndex:
                 self._follower.interrupt()
             self._thread.join(secs_max)
 
-    async def _ask(self, ask: Callable[[EndpointFollower, duckdb.DuckDBPyConnection], list[Row]]) -> list[Row]:
+    async def _ask(self, ask: Callable[[duckdb.DuckDBPyConnection], list[Row]]) -> list[Row]:
         def run() -> list[Row]:
             with self._cursor() as cursor:
-                assert self._follower is not None, "as_of is set once there is something to ask"
-                return ask(self._follower, cursor)
+                return ask(cursor)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, run)
 
@@ -89,7 +95,7 @@ class EndpointIndex:
             while not self._is_closed.is_set():
                 try:
                     self._follow_once()
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - as the comment says
                     # Whatever is away or wrong: reads go on with what there is, and a person must see why it grows old.
                     if self._is_closed.is_set():
                         return
@@ -116,7 +122,7 @@ class EndpointIndex:
         self.as_of = self._follower.as_of
         if updates:
             self._metrics.endpoints_merged.inc(updates)
-            self._metrics.endpoints.set(self._follower.endpoint_count())
+            self._metrics.endpoints.set(self._follower.count_endpoints())
 
     def _note(self, error: Exception, said: str) -> str:
         """Say once what is wrong; what is not an outage with its trace."""
