@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
+from agents.parsing.exact_json import Unreadable, parse_counted, shorten
 from schemas.records import Reason
 
 COHORTS = 100
@@ -96,7 +96,7 @@ def parse_endpoint(raw: bytes) -> Endpoint:
 
     Raises Unreadable when it is not JSON, EndpointError when a member is wrong.
     """
-    document = parse_exactly(raw)
+    document = parse_counted(raw)
     if not isinstance(document, dict):
         raise Unreadable(Reason.NOT_AN_OBJECT, "The endpoint is JSON and no object", "one JSON object", shorten(document))
     return read_endpoint(document)
