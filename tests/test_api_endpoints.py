@@ -546,10 +546,10 @@ def test_api_that_starts_again_loads_everything_and_leaves_no_folder(scene: Sett
     assert len(spill_folders(scene)) == before
 
 
-def test_while_kafka_or_s3_is_away_reads_go_on_and_the_header_stands_still(scene: Settings, shop: Shop, name: str) -> None:
+def test_while_s3_is_away_reads_go_on_and_the_header_stands_still(scene: Settings, shop: Shop, name: str) -> None:
     shop.show_since(name, shop.put(name, Address="before"))
     with ExitStack() as proxies:
-        s3, kafka = proxies.enter_context(proxy_to(scene.s3_port)), proxies.enter_context(proxy_to(scene.kafka_port))
+        s3 = proxies.enter_context(proxy_to(scene.s3_port))
         store = {
             "HEADWATER_S3_ENDPOINT": f"http://127.0.0.1:{s3.port}",
             "HEADWATER_S3_ACCESS_KEY_ID": scene.local_secret("s3", "writer", "access_key_id"),
@@ -573,7 +573,6 @@ def test_while_kafka_or_s3_is_away_reads_go_on_and_the_header_stands_still(scene
         assert found is not None
         assert found["Address"] == "meanwhile"
         assert "Endpoints are followed again." in api.log.read_text()
-        kafka.cut()
 
 
 def test_without_kafka_nothing_is_accepted_and_nobody_is_told_so(scene: Settings, tmp_path: Path) -> None:

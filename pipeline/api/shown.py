@@ -44,10 +44,11 @@ async def wait_for_accepted(request: Request, moment: dt.datetime) -> None:
     index, secs = api.endpoints, api.settings.api_endpoints_fresh_secs
     try:
         async with asyncio.timeout(secs):
-            while index.as_of is None or index.as_of < moment:
+            while (as_of := index.as_of) is None or as_of < moment:
                 await asyncio.sleep(_LOOK_SECS)
     except TimeoutError:
-        shown = f"are known as of {format_moment(index.as_of)}" if index.as_of is not None else "are not known yet"
+        as_of = index.as_of
+        shown = f"are known as of {format_moment(as_of)}" if as_of is not None else "are not known yet"
         raise ApiError(
             500,
             "InternalServerErrorException",

@@ -45,7 +45,6 @@ class EndpointIndex:
         self._cursors: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="endpoint-reads")
         self._thread = threading.Thread(target=self._follow_forever, name="endpoints", daemon=True)
-        self.as_of: dt.datetime | None = None
         self.why_not_ready = "they are being loaded."
 
     def start(self) -> None:
@@ -53,9 +52,16 @@ class EndpointIndex:
         self._thread.start()
 
     @property
+    def as_of(self) -> dt.datetime | None:
+        """Every update accepted until then can be found; None until the endpoints are loaded."""
+        follower = self._follower
+        return follower.as_of if follower is not None else None
+
+    @property
     def age_secs(self) -> float:
         """How long ago `as_of` is; -1 while nothing is loaded."""
-        return -1.0 if self.as_of is None else time.time() - self.as_of.timestamp()
+        as_of = self.as_of
+        return -1.0 if as_of is None else time.time() - as_of.timestamp()
 
     async def find_endpoint(self, app_id: str, endpoint_id: str) -> list[Row]:
         """The endpoint as a row of core.endpoints; none where there is no such endpoint. Only once `as_of` is set."""
@@ -119,7 +125,6 @@ class EndpointIndex:
             for _ in range(READERS):
                 self._cursors.put(follower.open_cursor())
         updates = self._follower.follow()
-        self.as_of = self._follower.as_of
         if updates:
             self._metrics.endpoints_merged.inc(updates)
             self._metrics.endpoints.set(self._follower.count_endpoints())
