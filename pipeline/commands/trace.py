@@ -158,7 +158,7 @@ def _version(row: dict[str, Any]) -> str:
 
 def _summary(found: Trace) -> str:
     look = found.looked
-    said = [f"Event '{found.event_id}': {', '.join(found.answers)}."]
+    said = [f"{'Update' if found.is_update else 'Event'} '{found.event_id}': {', '.join(found.answers)}."]
     if found.kafka_error:
         said.append(f"What Kafka holds was not looked at: {found.kafka_error}")
     else:

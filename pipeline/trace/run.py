@@ -6,7 +6,7 @@ from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
-from pipeline.topology import LANDING_STREAMS, topic_name
+from pipeline.topology import ENDPOINT_UPDATES, LANDING_STREAMS, topic_name
 from pipeline.trace.kafka_search import Bounds, Look, Match, look_through_kafka, match_event, match_refused, match_update
 from pipeline.trace.lake_search import Row, find_dead_letters, find_events, find_first_copy, find_replays, find_updates
 from pipeline.trace.view_search import ViewSearch
@@ -37,6 +37,12 @@ class Trace:
     kafka_error: str | None = None
 
     @property
+    def is_update(self) -> bool:
+        """Whether all that was found is of an endpoint's updates."""
+        others = [*self.dead_letters, *self.looked.waiting]
+        return not self.events and bool(self.updates or others) and all(one["topic"].endswith(ENDPOINT_UPDATES.name) for one in others)
+
+    @property
     def answers(self) -> list[str]:
         kinds = {DUPLICATE if row["reason"] == Reason.DUPLICATE else DEAD_LETTER for row in self.dead_letters}
         found = [LANDED] * bool(self.events or self.updates) + [kind for kind in (DEAD_LETTER, DUPLICATE) if kind in kinds]
@@ -58,7 +64,7 @@ def trace_event(settings: Settings, wanted: Wanted, bounds: Bounds) -> Trace:
         if table.exists():
             table.refresh()
             landed += read_landed(table.name, table.transactions())
-            rows += find(table, wanted)
+            rows.extend(find(table, wanted))
     if dead_letters.exists():
         dead_letters.refresh()
         trace.dead_letters = find_dead_letters(dead_letters, wanted)
