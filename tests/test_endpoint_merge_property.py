@@ -64,7 +64,7 @@ REMOVED = st.fixed_dictionaries(
 )
 # An update is likelier than the others; several partitions, and moments that fall together.
 ROWS = st.tuples(st.one_of(SAID, SAID, SAID, SAID, DELETED, FORGOTTEN, REMOVED), st.integers(0, 2), st.integers(0, 1))
-HARD = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+HARD = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def place(drawn: list[tuple[dict[str, Any], int, int]]) -> Updates:

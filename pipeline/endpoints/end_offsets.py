@@ -48,3 +48,15 @@ class EndOffsets:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
+
+
+def ask_end_offsets(settings: Settings) -> Mapping[Position, int]:
+    """The same for who asks once.
+
+    Raises UnavailableError when Kafka does not answer.
+    """
+    ends = EndOffsets(settings)
+    try:
+        return ends.ask()
+    finally:
+        ends.close()

@@ -39,6 +39,14 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """The updates that are not merged: how many, and when the oldest was appended."""
+
+    row_count: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True)
 class _Tail:
     """What of a partition is not merged: offsets, ascending, and of each the latest append time up to it, microseconds since 1970.
 
@@ -84,6 +92,13 @@ def read_new_updates(
         stops = {position: tail.count_until(limit_us) for position, tail in tails.items()}
         yield _read_batch(table, tails, starts, stops, _moment(limit_us))
         starts = stops
+
+
+def read_waiting(table: LakeTable, covered: Mapping[Position, int]) -> Waiting:
+    """What is beyond `covered` as of the table's last refresh."""
+    tails = _read_tails(table, read_landed_offsets(table), covered).values()
+    oldest_us = min((int(tail.times[0]) for tail in tails), default=None)
+    return Waiting(sum(len(tail.offsets) for tail in tails), None if oldest_us is None else _moment(oldest_us))
 
 
 def complete_until(
