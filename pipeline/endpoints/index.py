@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 BACKOFF_SECS_MAX = 5.0
 # Requests that read at the same moment; more wait for their turn.
 READERS = 4
+# After these DuckDB answers nothing more.
+_BROKEN = (duckdb.FatalException, duckdb.InternalException)
 # What Kafka, the lake and the network raise when they are away; anything else is a fault of ours, and its trace is wanted.
 _OUTAGES = (OSError, HeadwaterError, DeltaError, confluent_kafka.KafkaException, BotoCoreError, ClientError)
 Row = dict[str, Any]
@@ -89,11 +91,12 @@ class EndpointIndex:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._cursors.get()
+        cursors = self._cursors
+        cursor = cursors.get()
         try:
             yield cursor
         finally:
-            self._cursors.put(cursor)
+            cursors.put(cursor)
 
     def _follow_forever(self) -> None:
         backoff, said = 0.2, ""
@@ -107,6 +110,8 @@ class EndpointIndex:
                         return
                     self._metrics.endpoints_failures.inc()
                     said = self._note(error, said)
+                    if isinstance(error, _BROKEN):
+                        self._begin_anew()
                     self._is_closed.wait(backoff)
                     backoff = min(backoff * 2, BACKOFF_SECS_MAX)
                     continue
@@ -128,6 +133,12 @@ class EndpointIndex:
         if updates:
             self._metrics.endpoints_merged.inc(updates)
             self._metrics.endpoints.set(self._follower.count_endpoints())
+
+    def _begin_anew(self) -> None:
+        """Let go of a table that cannot be used any more; it is loaded from the first."""
+        follower, self._follower, self._cursors = self._follower, None, queue.SimpleQueue()
+        if follower is not None:
+            follower.close()
 
     def _note(self, error: Exception, said: str) -> str:
         """Say once what is wrong; what is not an outage with its trace."""
