@@ -40,11 +40,11 @@ def fuzz(api: ApiProcess, settings: Settings, folder: Path, *options: str) -> su
     ]
     variables = os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz_hooks", "PYTHONPATH": os.getcwd()}
     return subprocess.run(
-        command, env=variables, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=280, check=False
+        command, env=variables, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=380, check=False
     )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_no_request_brings_the_api_down_and_every_answer_is_in_the_document(settings: Settings, topics: list[str], tmp_path: Path) -> None:
     make_app(settings)
     # Endpoints can be shown once a worker has made their table.
@@ -58,7 +58,7 @@ def test_no_request_brings_the_api_down_and_every_answer_is_in_the_document(sett
         assert "Traceback" not in api.log.read_text()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_resource_that_takes_members_for_granted_is_found(settings: Settings, topics: list[str], tmp_path: Path) -> None:
     make_app(settings)
     with serving(ApiProcess(settings, tmp_path, "tests.fragile_api")) as api:
