@@ -61,7 +61,9 @@ class LakeTable:
         self.key = f"{LAKE_FOLDER}/{schema.name}"
         self._handle: DeltaTable | None = None
         self._handle_credentials: Credentials | None = None
+        # Those known as of the handle's version; all of them once they were read.
         self._transactions: dict[str, int] = {}
+        self._are_all_known = False
 
     @property
     def uri(self) -> str:
@@ -115,9 +117,9 @@ class LakeTable:
         if self._handle is None or self._handle_credentials != self.store.credentials():
             self._open()
             return
-        handle, before, known = self._handle, self._handle.version(), self._transactions
+        handle, before, known, are_all_known = self._handle, self._handle.version(), self._transactions, self._are_all_known
         # Until the transactions are known too there is no handle: one that is ahead of them would let a stale writer pass.
-        self._handle, self._transactions = None, {}
+        self._handle, self._transactions, self._are_all_known = None, {}, False
         try:
             handle.update_incremental()
             for version in range(before + 1, handle.version() + 1):
@@ -126,7 +128,7 @@ class LakeTable:
         except (DeltaError, botocore.exceptions.ClientError):
             self._open()
             return
-        self._handle, self._transactions = handle, known
+        self._handle, self._transactions, self._are_all_known = handle, known, are_all_known
 
     def version(self) -> int:
         return self._delta().version()
@@ -141,8 +143,10 @@ class LakeTable:
         return self._transactions[app_id]
 
     def transactions(self) -> dict[str, int]:
-        """All application transactions as of the last refresh."""
-        return read_transactions(self.store, self.key, self.version())
+        """All application transactions as of the last refresh. They are read from the whole log once; a refresh adds those committed since."""
+        if not self._are_all_known:
+            self._transactions, self._are_all_known = read_transactions(self.store, self.key, self.version()), True
+        return dict(self._transactions)
 
     def upload(self, rows: pa.Table) -> list[Upload]:
         """Write rows (the table's columns in its order) as Parquet, a file for each folder that they touch."""
@@ -208,7 +212,7 @@ class LakeTable:
             self._handle = DeltaTable(self.uri, storage_options=self.store.delta_options())
         # Only now: while the store is away, the handle keeps the key that it was opened with.
         self._handle_credentials = credentials
-        self._transactions = {}
+        self._transactions, self._are_all_known = {}, False
 
     @contextlib.contextmanager
     def _naming_the_store(self) -> Iterator[None]:

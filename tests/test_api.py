@@ -366,7 +366,7 @@ BAD: dict[str, tuple[tuple[str, str, Any, dict[str, str]], int, str, str]] = {
     "not JSON": (("POST", "/v1/apps/shop/events", b"{", {}), 400, "BadRequestException", "not JSON"),
     "no object": (("POST", "/v1/apps/shop/events", [], {}), 400, "BadRequestException", "an object with BatchItem"),
     "BatchItem a list": (("POST", "/v1/apps/shop/events", {"BatchItem": []}, {}), 400, "BadRequestException", "'BatchItem'"),
-    "no endpoint": (("PUT", "/v1/apps/shop/endpoints/x", 7, {}), 400, "BadRequestException", "Endpoint"),
+    "no endpoint": (("PUT", "/v1/apps/shop/endpoints/x", 7, {}), 400, "BadRequestException", "The endpoint is JSON and no object, found 7"),
     "no batch": (("POST", "/v1/batch", {"batch": 5}, {}), 400, "BadRequestException", "'batch' is 5"),
     "unknown encoding": (("POST", "/v1/apps/shop/events", {}, {"content-encoding": "br"}), 415, "UnsupportedMediaTypeException", "'br'"),
     "not gzip": (("POST", "/v1/apps/shop/events", b"plain", {"content-encoding": "gzip"}), 400, "BadRequestException", "gzip"),

@@ -6,12 +6,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.apps import format_moment
 from pipeline.api.context import admit, require_app
 from pipeline.api.definitions import change_definitions, parse_object, read_definitions
 from pipeline.api.errors import bad_request, json_response
 from pipeline.definitions.key import Scope
 from pipeline.definitions.settings import load_app_settings, update_app_settings
+from pipeline.moments import format_moment
 
 # Members of Pinpoint's WriteApplicationSettingsRequest, and what each is.
 MEMBERS: dict[str, type] = {

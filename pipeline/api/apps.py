@@ -1,6 +1,5 @@
 """Apps as Pinpoint's API has them: CreateApp, GetApp, GetApps, DeleteApp."""
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.auth.claim import read_claim
 from pipeline.definitions.apps import App, create_app, delete_app, find_app, list_apps
 from pipeline.definitions.key import Scope
+from pipeline.moments import format_moment
 
 # Headwater has no accounts: its ARNs carry this one.
 ACCOUNT = "000000000000"
@@ -66,11 +66,6 @@ def app_arn(request: Request, app_id: str) -> str:
     """The app's ARN in the region that the request was signed for."""
     claim = read_claim(read_signed(request))
     return f"arn:aws:mobiletargeting:{claim.region if claim else 'us-east-1'}:{ACCOUNT}:apps/{app_id}"
-
-
-def format_moment(moment: dt.datetime) -> str:
-    """ISO 8601 with milliseconds, as Pinpoint writes it."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def text_map(value: Any, name: str) -> Mapping[str, str]:

@@ -9,12 +9,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.apps import app_arn, format_moment
+from pipeline.api.apps import app_arn
 from pipeline.api.context import admit, api_of, require_app
 from pipeline.api.definitions import change_definitions, parse_object, read_definitions, text_member
 from pipeline.api.errors import ApiError, json_response
 from pipeline.definitions.event_streams import EventStream, delete_event_stream, find_event_stream, put_event_stream
 from pipeline.definitions.key import Scope
+from pipeline.moments import format_moment
 from pipeline.topology import RAW_EVENTS, topic_name
 
 

@@ -1,0 +1,94 @@
+"""Follows the lake's endpoints in a DuckDB file of this process: the snapshot first, then what lands, merged in the order of acceptance."""
+
+import datetime as dt
+import time
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from pipeline.ask.spill import SpillFolder
+from pipeline.config import Settings
+from pipeline.endpoints.end_offsets import EndOffsets
+from pipeline.endpoints.horizon import read_new_updates
+from pipeline.endpoints.merge import EndpointStates
+from pipeline.stores import build_store
+from schemas.tables import load_table
+from sinks.dataset import read_tables
+from sinks.lake import LakeTable
+
+THREADS = 2
+
+
+class EndpointFollower:
+    """The merged state of all endpoints, and how far it is. For one thread; lookups may run beside it, each on a cursor of its own.
+
+    The file lies in a folder of its own under HEADWATER_HOME, which is gone when this is closed, or with the process.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        store = build_store(settings, is_reader=True)
+        self._updates, self._snapshot = (LakeTable(store, load_table(name)) for name in ("endpoint_updates", "endpoint_states"))
+        self._ends = EndOffsets(settings)
+        self._is_loaded = False
+        self._folder = SpillFolder(settings.home / "spill")
+        self._con = duckdb.connect(
+            str(self._folder.path / "endpoints.duckdb"),
+            config={
+                "memory_limit": f"{settings.api_endpoints_memory_bytes_max}B",
+                "threads": THREADS,
+                "temp_directory": str(self._folder.path),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        self._states = EndpointStates(self._con)
+
+    @property
+    def as_of(self) -> dt.datetime | None:
+        """Every update accepted until then is merged; None while that is not known of any moment."""
+        return self._states.as_of() if self._is_loaded else None
+
+    def open_cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor for lookups of one thread at a time."""
+        return self._con.cursor()
+
+    def follow(self) -> int:
+        """Merge what has landed since; returns the count of updates. What was merged before an error stays so.
+
+        Raises UnavailableError when Kafka or the store does not answer.
+        """
+        if not self._is_loaded:
+            self._load()
+        count = 0
+        for batch in read_new_updates(self._updates, self._states.covered(), self._states.as_of(), self._ends.ask, time.time):
+            if batch.rows.num_rows:
+                self._states.merge(batch.rows)
+                count += batch.rows.num_rows
+            self._states.cover(batch.offsets, batch.until)
+        return count
+
+    def count_endpoints(self) -> int:
+        """Endpoints that are not deleted."""
+        row = self._con.execute("select count(*) from lake.endpoint_states where kind = 'endpoint'").fetchone()
+        assert row is not None, "a count has one row"
+        return int(row[0])
+
+    def interrupt(self) -> None:
+        """Make what is under way fail; from another thread."""
+        self._con.interrupt()
+
+    def close(self) -> None:
+        """Close the file and remove it."""
+        self._ends.close()
+        self._con.close()
+        self._folder.remove()
+
+    def _load(self) -> None:
+        """Take over maintenance's snapshot, where there is one; without it all updates are merged from the first."""
+        if self._snapshot.exists():
+            self._snapshot.refresh()
+            rows = self._snapshot.dataset()
+            batches = (batch for table in read_tables(rows, rows.schema.names, ds.scalar(True)) for batch in table.to_batches())
+            self._states.load(pa.RecordBatchReader.from_batches(rows.schema, batches))
+        self._is_loaded = True
