@@ -25,6 +25,8 @@ from schemas.errors import HeadwaterError
 log = logging.getLogger(__name__)
 
 BACKOFF_SECS_MAX = 5.0
+# Of the time that a look took: among a million endpoints a merge of a few updates takes a third of a second, and events come first.
+_REST = 3.0
 # Requests that read at the same moment; more wait for their turn.
 READERS = 4
 # After these DuckDB answers nothing more.
@@ -102,6 +104,7 @@ class EndpointIndex:
         backoff, said = 0.2, ""
         try:
             while not self._is_closed.is_set():
+                began = time.monotonic()
                 try:
                     self._follow_once()
                 except Exception as error:  # noqa: BLE001 - as the comment says
@@ -118,7 +121,7 @@ class EndpointIndex:
                 if said:
                     log.info("Endpoints are followed again.")
                 backoff, said = 0.2, ""
-                self._is_closed.wait(self._settings.api_endpoints_refresh_secs)
+                self._is_closed.wait(max(self._settings.api_endpoints_refresh_secs, _REST * (time.monotonic() - began)))
         finally:
             if self._follower is not None:
                 self._follower.close()
