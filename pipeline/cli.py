@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("demo", "Run it", "Everything at once: the stack, a month of a shop, what SQL says."),
     "example": ("example", "Run it", "69,659 real purchases (CDNOW) through the pipeline, and what SQL says."),
     "simulate": ("simulate", "Feed it", "Send a made-up shop's events to Kafka or a file."),
-    "import": ("import_", "Feed it", "Send archives (NDJSON, Parquet, Avro, CSV) through Kafka, each file once for ever."),
+    "import": ("import_", "Feed it", "Send archives of events, or files of endpoints, through Kafka, each file once for ever."),
     "apps": ("apps", "Let in", "Create, list, show or delete apps; let guests in."),
     "keys": ("keys", "Let in", "Create, add, list or revoke the keys that let clients in."),
     "sql": ("sql", "Ask it", "Ask the lake, read-only; a shell when called bare."),

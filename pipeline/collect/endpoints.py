@@ -110,3 +110,10 @@ def update_endpoint(app_id: str, endpoint_id: str, facts: EndpointFacts, sender:
     endpoint: Any = msgspec.Raw((facts.text or "{}").encode())
     update = _Update(str(uuid.uuid4()), "update", app_id, endpoint_id, sender.received_at, endpoint, sender)
     return Outgoing(ENDPOINT_UPDATES, record_key(app_id, endpoint_id, update.update_id), msgspec.json.encode(update))
+
+
+def update_from_file(app_id: str, endpoint_id: str, endpoint_json: bytes, update_id: str, sender: Sender) -> Outgoing:
+    """The update that a row of a file stands for; the row's own id tells a row that is sent twice."""
+    endpoint: Any = msgspec.Raw(endpoint_json)
+    update = _Update(update_id, "update", app_id, endpoint_id, sender.received_at, endpoint, sender)
+    return Outgoing(ENDPOINT_UPDATES, record_key(app_id, endpoint_id, update_id), msgspec.json.encode(update))
