@@ -11,6 +11,8 @@ from pipeline.imports.rows import Row, RowError
 from sinks.imports import FinishedImport
 
 
+# For those who run the import, not for its report.
+_NOT_SHOWN = frozenset({"earlier", "first_rejected", "is_busy"})
 # So many failures does Pinpoint name in a job.
 FIRST_REJECTED = 100
 
@@ -32,7 +34,7 @@ class Outcome:
 
     `sent` counts this run, the others all runs: an import that goes on counts the rows before as well.
     `identical` rows equal an earlier one of the file; `left_out` are those of them that --identical-rows one kept back.
-    `earlier` is the import that is why a file was skipped; `first_rejected` says of the first hundred rejected rows what is wrong.
+    `earlier` is the import that is why a file was skipped; `is_busy`: another process imports the same content; `first_rejected` says of the first hundred rejected rows what is wrong.
     """
 
     file: str
@@ -51,6 +53,7 @@ class Outcome:
     rejected_file: str | None = None
     first_rejected: list[str] = field(default_factory=list)
     message: str = ""
+    is_busy: bool = False
     earlier: FinishedImport | None = field(default=None, repr=False)
 
     @property
@@ -63,7 +66,7 @@ class Outcome:
         self.last_event_at = event_timestamp if self.last_event_at is None else max(self.last_event_at, event_timestamp)
 
     def as_json(self) -> dict[str, Any]:
-        shown = {name: value for name, value in asdict(self).items() if name not in {"earlier", "first_rejected"}}
+        shown = {name: value for name, value in asdict(self).items() if name not in _NOT_SHOWN}
         return shown | {"status": str(self.status), "rejected_reasons": dict(self.rejected_reasons)}
 
 

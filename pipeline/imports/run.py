@@ -15,7 +15,7 @@ from pipeline.imports.ledger import Acknowledgements, Ledger, Progress, unfinish
 from pipeline.imports.outcome import Outcome, RejectedRows, Status
 from pipeline.imports.places import Places, StoredFile, hash_content
 from pipeline.imports.read import batches
-from pipeline.imports.rows import BrokenFileError, FileError, OpenEndError, Row, RowError
+from pipeline.imports.rows import BrokenFileError, BusyFileError, FileError, OpenEndError, Row, RowError
 from pipeline.imports.watch import Watch
 from pipeline.producer import Producer
 from pipeline.stores import build_store
@@ -101,7 +101,7 @@ class ImportRun:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._locks:
             if kind is None or not issubclass(kind, UnavailableError):
-                self._commit()
+                self.commit()
 
     def import_file(self, file: StoredFile, watch: Watch) -> Outcome:
         outcome = Outcome(file.address)
@@ -111,6 +111,8 @@ class ImportRun:
                 outcome.status, outcome.message = Status.IGNORED, "neither its name nor its content is a format that is read"
                 return outcome
             self._import(file, file_format, outcome, watch)
+        except BusyFileError as error:
+            outcome.status, outcome.message, outcome.is_busy = Status.FAILED, str(error), True
         except BrokenFileError as error:
             outcome.status, outcome.message = Status.BROKEN, str(error)
         except FileError as error:
@@ -150,7 +152,7 @@ class ImportRun:
             self._ledgers += [ledger, *([Ledger(self._kind.folder, cut_off.content_hash)] if cut_off else [])]
             self._locks.push(locks.pop_all())
         if len(self._finished) >= COMMIT_FILES or time.monotonic() - self._committed_at > COMMIT_SECS:
-            self._commit()
+            self.commit()
 
     def _read(
         self, file: StoredFile, file_format: Format, outcome: Outcome, watch: Watch, progress: Progress, ledger: Ledger | None
@@ -264,7 +266,8 @@ class ImportRun:
             finished_at=self._now(),
         )
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
+        """Have the lake's table remember the files that are finished, and let go of their ledgers and locks."""
         if self._finished and self._imports is not None:
             self._imports.record(self._finished)
         for ledger in self._ledgers:

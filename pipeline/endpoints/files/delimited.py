@@ -4,7 +4,7 @@ import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from pipeline.endpoints.files.columns import Columns
+from pipeline.endpoints.files.columns import PREFIXES, Columns
 from pipeline.imports.lines import Lines
 from pipeline.imports.places import StoredFile
 from pipeline.imports.rows import BrokenFileError, FileError, OpenEndError, Row, RowError
@@ -25,21 +25,19 @@ def read_csv(file: StoredFile, parts: Iterable[bytes]) -> Iterator[Row]:
 
 
 def _read_header(file: StoredFile, lines: "_Replayed") -> list[str]:
-    for line in lines:
-        if lines.is_cut:
-            raise FileError(f"File '{file.address}' has a header of more than {LINE_CHARS_MAX:,} characters; expected columns of an endpoint.")
-        line = line.removeprefix(_BOM) if lines.number == 1 else line
-        if not line.strip():
-            continue
-        problem = _problem_of(line)
-        if problem is not None:
-            raise FileError(f"File '{file.address}': its header on line {lines.number} is '{problem.value}'; {problem.reason}.")
-        try:
-            (header,) = csv.reader([line], strict=True)
-        except (csv.Error, ValueError) as error:
-            raise FileError(f"File '{file.address}': its header on line {lines.number} cannot be read as CSV ({error}).") from None
-        return [name.strip() for name in header]
-    raise FileError(f"File '{file.address}' is empty; expected a header with the columns of an endpoint (Id,Address,ChannelType,...).")
+    """The first line that holds something; a name in quotes may go on over several."""
+    try:
+        header = next((cells for cells in csv.reader(lines, strict=True) if any(cells)), None)
+    except csv.Error as error:
+        raise FileError(f"File '{file.address}': its header, up to line {lines.number}, cannot be read as CSV ({error}).") from None
+    if header is None:
+        raise FileError(f"File '{file.address}' is empty; expected a header with the columns of an endpoint (Id,Address,ChannelType,...).")
+    if lines.is_cut:
+        raise FileError(f"File '{file.address}' has a header of more than {LINE_CHARS_MAX:,} characters; expected columns of an endpoint.")
+    problem = next((found for name in header if (found := _problem_of(name)) is not None), None)
+    if problem is not None:
+        raise FileError(f"File '{file.address}' has '{problem.value}' in its header; {problem.reason}.")
+    return [name if name.startswith(PREFIXES) else name.strip() for name in header]
 
 
 def _read_rows(file: StoredFile, lines: "_Replayed", columns: Columns) -> Iterator[Row]:
@@ -129,9 +127,10 @@ class _Replayed(Iterator[str]):
                 self.is_ended = True
                 raise
         self.number += 1
-        self.taken.append(line)
         if not line.isascii():
             self.is_odd = True
+            line = line.removeprefix(_BOM) if self.number == 1 else line
+        self.taken.append(line)
         if self._lines.cut and self.number in self._lines.cut:
             self.is_cut = True
         return line
