@@ -2,7 +2,22 @@
 
 from starlette.routing import Route
 
-from pipeline.api import app_settings, apps, calls, event_stream, events, firehose_delivery, health, ndjson, openapi, snippet, tags, targets
+from pipeline.api import (
+    app_settings,
+    apps,
+    calls,
+    event_stream,
+    events,
+    export_jobs,
+    firehose_delivery,
+    health,
+    import_jobs,
+    ndjson,
+    openapi,
+    snippet,
+    tags,
+    targets,
+)
 
 APP = "/v1/apps/{app_id}"
 
@@ -28,6 +43,13 @@ ROUTES = [
     Route("/v1/tags/{arn:path}", tags.show_tags, methods=["GET"]),
     Route("/v1/tags/{arn:path}", tags.add_tags, methods=["POST"]),
     Route("/v1/tags/{arn:path}", tags.remove_tags, methods=["DELETE"]),
+    # Jobs
+    Route(f"{APP}/jobs/import", import_jobs.create_one, methods=["POST"]),
+    Route(f"{APP}/jobs/import", import_jobs.show_all, methods=["GET"]),
+    Route(f"{APP}/jobs/import/{{job_id}}", import_jobs.show_one, methods=["GET"]),
+    Route(f"{APP}/jobs/export", export_jobs.create_one, methods=["POST"]),
+    Route(f"{APP}/jobs/export", export_jobs.show_all, methods=["GET"]),
+    Route(f"{APP}/jobs/export/{{job_id}}", export_jobs.show_one, methods=["GET"]),
     # Operations
     Route("/health", health.show_health, methods=["GET"]),
     Route("/ready", health.show_readiness, methods=["GET"]),

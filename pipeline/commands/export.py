@@ -20,7 +20,9 @@ def export() -> None:
 def endpoints(
     app_id: Annotated[str, typer.Option("--app", help="The app whose endpoints are written.")],
     to: Annotated[str, typer.Option("--to", help="An empty folder, or one that is to be made; local or s3://bucket/prefix.")],
-    is_csv: Annotated[bool, typer.Option("--csv", help="CSV with dot paths in place of NDJSON; holds no empty texts and no unknown members.")] = False,
+    is_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV with dot paths in place of NDJSON; holds no empty texts and no unknown members.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: app, address, rows, files.")] = False,
 ) -> None:
     """Write every endpoint of an app, at one version of the lake, as .gz files in the form that Pinpoint exported and imports."""

@@ -19,7 +19,6 @@ SHOWN_FILES = 20
 COUNTS = ("rows", "sent", "acknowledged", "rejected", "identical", "left_out")
 
 
-
 class _EventsUnlessSaid(TyperGroup):
     """`headwater import PATHS...` imports events: a first word that is none of the commands below belongs to `events`."""
 

@@ -81,9 +81,7 @@ class EventFiles:
 
         return judge
 
-    def _build(
-        self, builder: RecordBuilder, row: Row, is_identical: bool, outcome: Outcome
-    ) -> tuple[bytes, bytes] | RowError | LeftOut:
+    def _build(self, builder: RecordBuilder, row: Row, is_identical: bool, outcome: Outcome) -> tuple[bytes, bytes] | RowError | LeftOut:
         try:
             sealed = builder.build(row)
         except RowError as error:

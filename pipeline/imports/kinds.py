@@ -39,8 +39,10 @@ class Kind(Protocol):
     topic: Topic
     folder: Path
     terms: Terms
+
     @property
     def is_again(self) -> bool: ...
+
     advice: str
 
     def ledger_name(self, content_hash: str) -> str:

@@ -31,9 +31,8 @@ class Lines(Iterator[str]):
         for part in self._parts:
             *whole, rest = (rest + self._decoder.decode(part)).split("\n")
             for line in whole:
-                if is_long or len(line) > self._chars_max:
-                    line, is_long = self._cut(line), False
-                yield line + "\n"
+                yield (self._cut(line) if is_long or len(line) > self._chars_max else line) + "\n"
+                is_long = False
             if len(rest) > self._chars_max:
                 rest, is_long = rest[:_KEPT_OF_LONG], True
         rest += self._decoder.decode(b"", final=True)

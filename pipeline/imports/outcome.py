@@ -10,7 +10,6 @@ from typing import IO, Any
 from pipeline.imports.rows import Row, RowError
 from sinks.imports import FinishedImport
 
-
 # For those who run the import, not for its report.
 _NOT_SHOWN = frozenset({"earlier", "first_rejected", "is_busy"})
 # So many failures does Pinpoint name in a job.

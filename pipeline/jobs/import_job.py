@@ -94,7 +94,9 @@ class _ImportedPiece:
     def _is_own(self, outcome: Outcome) -> bool:
         """Whether the import that the file is skipped for is one of this job, which was killed before it had noted that."""
         earlier = outcome.earlier
-        return self._was_begun and earlier is not None and earlier.file == self._file.address and earlier.finished_at >= self._job.created_at
+        return (
+            self._was_begun and earlier is not None and earlier.file == self._file.address and earlier.finished_at >= self._job.created_at
+        )
 
     def _keep_report(self, path: Path) -> None:
         store, prefix = build_store(self._settings), f"jobs/{self._job.job_id}/"

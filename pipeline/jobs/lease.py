@@ -37,9 +37,7 @@ def take_job(engine: Engine, owner: str, lease_secs: float, now: Now = now_utc) 
     """
     with changing(engine) as connection:
         moment = now()
-        is_free = jobs.c.status.not_in(ENDED) & (
-            jobs.c.owner.is_(None) | (jobs.c.heartbeat_at < moment - dt.timedelta(seconds=lease_secs))
-        )
+        is_free = jobs.c.status.not_in(ENDED) & (jobs.c.owner.is_(None) | (jobs.c.heartbeat_at < moment - dt.timedelta(seconds=lease_secs)))
         free = sa.select(jobs.c.job_id, jobs.c.status).where(is_free).order_by(jobs.c.created_at, jobs.c.job_id)
         for job_id, status in connection.execute(free.limit(10)).all():
             began = JobStatus.PREPARING_FOR_INITIALIZATION if status == JobStatus.CREATED else status

@@ -87,4 +87,6 @@ class JobRunner:
             lease.save(status=JobStatus.FAILING, **tally.columns())
         status = JobStatus.FAILED if is_failed else JobStatus.COMPLETED
         lease.save(status=status, completed_at=dt.datetime.now(dt.UTC), **tally.columns())
-        log.info("Job %s is %s: %d rows taken, %d not", job.job_id, status, tally.columns()["total_processed"], tally.columns()["total_failures"])
+        log.info(
+            "Job %s is %s: %d rows taken, %d not", job.job_id, status, tally.columns()["total_processed"], tally.columns()["total_failures"]
+        )

@@ -93,7 +93,9 @@ def _problem_of(text: str) -> RowError | None:
     except UnicodeEncodeError as error:
         found = text[error.start : error.end].encode("utf-8", "surrogateescape")
         shown = text[max(0, error.start - 40) : error.end + 20].rstrip("\r\n").encode("utf-8", "surrogateescape")
-        return RowError(None, shown, f"expected UTF-8, found byte 0x{found[0]:02x} in another encoding: convert the file first (iconv -t UTF-8)")
+        return RowError(
+            None, shown, f"expected UTF-8, found byte 0x{found[0]:02x} in another encoding: convert the file first (iconv -t UTF-8)"
+        )
     return None
 
 

@@ -63,7 +63,7 @@ def export_endpoints(
             with tempfile.TemporaryFile(prefix="headwater-export-") as file:
                 _write_part(file, writer, part, exported, on_part)
                 name = f"part-{len(exported.files):05}{writer.suffix}.gz"
-                folder.put(name, file)  # type: ignore[arg-type]
+                folder.put(name, file)
             exported.files.append(name)
     exported.reduced = writer.reduced
     folder.delete([name for name in earlier if name not in exported.files])

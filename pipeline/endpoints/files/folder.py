@@ -112,4 +112,6 @@ class _store_errors:
                 "that the key in HEADWATER_S3_ACCESS_KEY_ID may write."
             ) from None
         if isinstance(error, botocore.exceptions.BotoCoreError):
-            raise UnavailableError(f"The S3 store did not answer for '{self._address}': {error}; see HEADWATER_S3_ENDPOINT, then try again.") from None
+            raise UnavailableError(
+                f"The S3 store did not answer for '{self._address}': {error}; see HEADWATER_S3_ENDPOINT, then try again."
+            ) from None

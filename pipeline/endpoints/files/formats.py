@@ -24,4 +24,6 @@ def detect_endpoint_format(file: StoredFile, wanted: str | None) -> Format | Non
     if not file.is_named:
         return None
     expected = NAMES[wanted] if wanted else "CSV or NDJSON"
-    raise FileError(f"File '{file.address}' is {NAMES.get(found.kind, found.kind)} by its name and content; expected endpoints as {expected}.")
+    raise FileError(
+        f"File '{file.address}' is {NAMES.get(found.kind, found.kind)} by its name and content; expected endpoints as {expected}."
+    )

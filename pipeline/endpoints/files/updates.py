@@ -47,7 +47,10 @@ class UpdateBuilder:
             if isinstance(found, RowError):
                 yield row, found
             elif line := next(earlier):
-                yield row, RowError("Id", found.endpoint_id, f"expected each id once in a file; line {line} has it, and is the one that counts")
+                yield (
+                    row,
+                    RowError("Id", found.endpoint_id, f"expected each id once in a file; line {line} has it, and is the one that counts"),
+                )
             else:
                 yield row, self._update(row, found)
 
@@ -64,7 +67,9 @@ class UpdateBuilder:
         except EndpointError as error:
             return RowError(error.field, error.value, f"expected {error.expected}")
         if len(content) > self._bytes_max:
-            return RowError(None, content, f"expected at most {self._bytes_max} bytes (setting HEADWATER_MESSAGE_BYTES_MAX), found {len(content)}")
+            return RowError(
+                None, content, f"expected at most {self._bytes_max} bytes (setting HEADWATER_MESSAGE_BYTES_MAX), found {len(content)}"
+            )
         return _Endpoint(endpoint_id, content)
 
     def _endpoint_id(self, document: dict[str, Any], number: int) -> str:
@@ -75,7 +80,9 @@ class UpdateBuilder:
             raise EndpointError("Id", found, "a text that is not empty")
         for name in ("Address", "ChannelType"):
             if not document.get(name):
-                raise EndpointError(name, document.get(name), "Id, or Address and ChannelType: without either nobody knows which endpoint it is")
+                raise EndpointError(
+                    name, document.get(name), "Id, or Address and ChannelType: without either nobody knows which endpoint it is"
+                )
         return str(uuid.UUID(bytes=hashlib.md5(f"{self._content_hash}/{number}".encode(), usedforsecurity=False).digest()))
 
     def _update(self, row: Row, found: _Endpoint) -> tuple[bytes, bytes]:

@@ -67,7 +67,12 @@ class CsvWriter:
         cells = [_read_cell(endpoint, path, number) for path, number in self._cells]
         held = sum(1 for cell in cells if cell != "")
         self.reduced += held < _count_values(endpoint)
-        return _line([cover(cell) if name not in NUMBERS and not name.startswith(METRICS) else cell for name, cell in zip(self._columns, cells, strict=True)])
+        return _line(
+            [
+                cover(cell) if name not in NUMBERS and not name.startswith(METRICS) else cell
+                for name, cell in zip(self._columns, cells, strict=True)
+            ]
+        )
 
 
 def find_columns(reader: Reader, app_id: str) -> list[str]:
