@@ -1,6 +1,7 @@
-"""Sets resends aside: of an event that was seen before within the window, only the first copy lands.
+"""Sets resends aside: of an event, or an update of an endpoint, that was seen before within the window, only the first copy lands.
 
-Two records are the same event when (app_id, endpoint_id, event_id, event_type, event_timestamp) are equal. It works within a
+Two records are the same event when (app_id, endpoint_id, event_id, event_type, event_timestamp) are equal, the same update when
+(app_id, endpoint_id in lower case, update_id, operation) are. It works within a
 partition, where the lowest offset is the first copy. The clock is the append time, never the machine's: a record is a duplicate when the
 latest append time up to and including it is at most the window after the append time of the copy that landed. Exactly the
 window later is still a duplicate; after that it lands and becomes the new first copy.
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from agents.dedup.event_keys import I64, U64, hash_events
+from agents.dedup.identity import EVENTS, Identity
 from agents.dedup.window import KeyWindow, NewKeys, append_times
 from schemas.records import DEAD, Reason
 
@@ -36,7 +38,7 @@ class DedupRules:
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """`first` (PARSED) lands; `dead` (DEAD) has a row for each duplicate; `keys`, by partition, are for the windows once all of it
+    """`first` (of `parsed`) lands; `dead` (DEAD) has a row for each duplicate; `keys`, by partition, are for the windows once all of it
     is committed; `reused_count` of the events in `first` came under an id that their endpoint had used for another event."""
 
     first: pa.Table
@@ -46,15 +48,21 @@ class Deduplicated:
 
 
 def deduplicate_batch(
-    con: duckdb.DuckDBPyConnection, parsed: pa.Table, records: pa.Table, windows: Mapping[int, KeyWindow], rules: DedupRules
+    con: duckdb.DuckDBPyConnection,
+    parsed: pa.Table,
+    records: pa.Table,
+    windows: Mapping[int, KeyWindow],
+    rules: DedupRules,
+    identity: Identity = EVENTS,
 ) -> Deduplicated:
-    """Split `parsed` (PARSED, ordered by partition and offset) into first copies and duplicates.
+    """Split `parsed` (PARSED, or rows of the table that `identity` speaks of with their _row; ordered by partition and offset) into first
+    copies and duplicates.
 
     `records` (RECORDS) is what it was parsed from, valid or not. Windows are read, not changed: judging again gives the same.
     """
     rows = parsed.column("_row").to_numpy()
     assert np.all(rows[1:] > rows[:-1]), "parsed must be in the order of its records"
-    hashed, times, record_times = hash_events(con, parsed), append_times(parsed), append_times(records)
+    hashed, times, record_times = hash_events(con, identity.as_key_table(parsed)), append_times(parsed), append_times(records)
     window_us = round(rules.window_secs * 1e6)
     verdict = _Verdict(len(rows))
     keys = {}
@@ -69,9 +77,8 @@ def deduplicate_batch(
         keys[partition] = NewKeys(batch.ids[first], batch.rests[first], batch.times[first], int(clock[-1]), offset_next)
     if verdict.is_first.all():
         return Deduplicated(parsed, DEAD.empty_table(), keys, verdict.reused_count)
-    return Deduplicated(
-        parsed.filter(pa.array(verdict.is_first)), _dead_letters(parsed, records, verdict, rules), keys, verdict.reused_count
-    )
+    dead = _dead_letters(parsed, records, verdict, rules, identity)
+    return Deduplicated(parsed.filter(pa.array(verdict.is_first)), dead, keys, verdict.reused_count)
 
 
 class _Verdict:
@@ -170,24 +177,24 @@ def _group_starts(*columns: U64) -> Rows:
     return np.flatnonzero(is_new)
 
 
-def _dead_letters(parsed: pa.Table, records: pa.Table, verdict: _Verdict, rules: DedupRules) -> pa.Table:
+def _dead_letters(parsed: pa.Table, records: pa.Table, verdict: _Verdict, rules: DedupRules, identity: Identity) -> pa.Table:
     """A row of DEAD for each duplicate, saying what it is a duplicate of."""
     rows = np.flatnonzero(~verdict.is_first)
     duplicates = parsed.take(pa.array(rows))
     sources = records.select(["value", "value_bytes", "key", "origin"]).take(duplicates.column("_row"))
     columns = {name: duplicates.column(name) for name in DEAD.names if name in duplicates.column_names}
-    columns |= {name: sources.column(name) for name in ("value_bytes", "key", "origin")}
+    columns |= {name: sources.column(name) for name in ("value_bytes", "key", "origin")} | identity.name_known(duplicates)
     columns["value"] = sources.column("value") if rules.keeps_bytes else pa.nulls(len(rows), pa.binary())
     columns["reason"] = pa.repeat(Reason.DUPLICATE.value, len(rows))
-    columns["error"] = _explain(parsed.column("_offset").to_numpy(), verdict, rows)
+    columns["error"] = _explain(parsed.column("_offset").to_numpy(), verdict, rows, identity)
     return pa.table([columns[name] for name in DEAD.names], schema=DEAD)
 
 
-def _explain(offsets: npt.NDArray[np.int64], verdict: _Verdict, rows: Rows) -> pa.Array:
+def _explain(offsets: npt.NDArray[np.int64], verdict: _Verdict, rows: Rows, identity: Identity) -> pa.Array:
     """For each duplicate: the same event as which offset, where it came with the same batch, and appended when."""
     moments = np.datetime_as_string(verdict.first_at[rows].astype("datetime64[us]").astype("datetime64[ms]"), timezone="UTC")
     first_rows = verdict.first_row[rows]
     known = pa.array(offsets[first_rows], mask=first_rows < 0).cast(pa.string())
-    places = pc.fill_null(pc.binary_join_element_wise("offset ", known, " of this partition", ""), "the event that landed")
-    same = "the same app_id, endpoint_id, event_id, event_type and event_timestamp as "
+    places = pc.fill_null(pc.binary_join_element_wise("offset ", known, " of this partition", ""), f"the {identity.noun} that landed")
+    same = f"the same {identity.parts} as "
     return pc.binary_join_element_wise(same, places, ", appended at ", pa.array(moments.tolist(), pa.string()), "")

@@ -25,8 +25,8 @@ HASH_PREFIX = "hmac-sha256:"
 # What a text becomes that has a redacted name in it like a key, and is no JSON that could be looked into.
 UNREADABLE_TEXT = "redacted"
 _HASHED = re.compile(re.escape(HASH_PREFIX) + "[0-9a-f]{64}")
-# A Kafka key is app_id/endpoint_id, or app_id/event_id without an endpoint.
-_NAMES_IN_KEY = frozenset({"clientid", "endpointid", "eventid"})
+# A Kafka key is app_id/endpoint_id, or app_id/event_id (of an update app_id/update_id) without an endpoint.
+_NAMES_IN_KEY = frozenset({"clientid", "endpointid", "eventid", "updateid"})
 # The columns of a dead letter that an event can be valid without, and the folded names of what they are read from.
 _NAMES_KNOWN = {"event_id": ("eventid",), "endpoint_id": ("endpointid", "clientid")}
 
@@ -127,11 +127,18 @@ def _redact_value(value: bytes, rules: RedactRules) -> bytes:
     except Unreadable:
         return value
     redacted = _redact(document, rules)
-    if isinstance(redacted, dict) and isinstance(document, dict) and isinstance(document.get("metrics"), dict):
-        # Metrics are numbers, and a hash is none: here a hashed name is removed.
-        kept = {name: number for name, number in document["metrics"].items() if fold_name(name) not in rules.actions}
-        redacted["metrics"] = _redact(kept, rules)
+    if isinstance(redacted, dict) and isinstance(document, dict):
+        _redact_metrics(document, "metrics", redacted, rules)
+        if isinstance(endpoint := redacted.get("endpoint"), dict):
+            _redact_metrics(document["endpoint"], "Metrics", endpoint, rules)
     return value if redacted == document else msgspec.json.encode(redacted)
+
+
+def _redact_metrics(found: dict[str, Any], name: str, redacted: dict[str, Any], rules: RedactRules) -> None:
+    """Metrics are numbers, and a hash is none: there a hashed name is removed."""
+    if isinstance(found.get(name), dict) and name in redacted:
+        kept = {metric: number for metric, number in found[name].items() if fold_name(metric) not in rules.actions}
+        redacted[name] = _redact(kept, rules)
 
 
 def _redact(found: Any, rules: RedactRules) -> Any:

@@ -17,8 +17,8 @@ from agents.parsing.strict import read_strictly
 from agents.parsing.verdict import Verdict, build_dead_letters
 from schemas.records import DEAD, PARSED, Reason
 
-_POSITION = ["_topic_id", "_partition", "_offset", "_appended_at", "_payload_hash"]
-_SENT = [name for name in PARSED.names if name not in {"_row", "extra", *_POSITION}]
+POSITION = ["_topic_id", "_partition", "_offset", "_appended_at", "_payload_hash"]
+_SENT = [name for name in PARSED.names if name not in {"_row", "extra", *POSITION}]
 _UNREAD = "The strict reading took the value and the compiled one did not; expected both to agree. Please report it."
 
 Rows = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ class ValidateRules:
 
 @dataclass(frozen=True)
 class Validated:
-    """`parsed` has the columns PARSED and `dead` the columns DEAD, both in the records' order."""
+    """`parsed` has the columns PARSED (or those of another stream's rows) and `dead` the columns DEAD, both in the records' order."""
 
     parsed: pa.Table
     dead: pa.Table
@@ -69,7 +69,7 @@ def _read(batch: pa.RecordBatch, rules: ValidateRules, always_strict: bool) -> t
     sizes, values = batch.column("value_bytes").to_numpy(), batch.column("value")
     is_small: Mask = sizes <= rules.message_bytes_max
     # Large values are not even looked at.
-    verdicts = [_too_large(row, sizes[row], rules) for row in np.flatnonzero(~is_small).tolist()]
+    verdicts = [too_large(row, sizes[row], rules) for row in np.flatnonzero(~is_small).tolist()]
     columns, is_read = read_columns(values, is_small & (not always_strict))
     columns = columns.append_column("extra", pa.nulls(len(columns), pa.string()))
     rows, others = np.flatnonzero(is_read), np.flatnonzero(is_small & ~is_read)
@@ -88,17 +88,18 @@ def _read(batch: pa.RecordBatch, rules: ValidateRules, always_strict: bool) -> t
     return rows[order], pa.concat_tables([columns, fitted]).combine_chunks().take(pa.array(places[order])), verdicts
 
 
-def _too_large(row: int, size: int, rules: ValidateRules) -> Verdict:
+def too_large(row: int, size: int, rules: ValidateRules) -> Verdict:
+    """The verdict on a message that is not even looked at."""
     error = f"The message has {size} bytes; expected at most {rules.message_bytes_max} (setting MESSAGE_BYTES_MAX)."
     return Verdict(row, Reason.TOO_LARGE, error, is_readable=False)
 
 
 def _as_parsed(rows: Rows, columns: pa.Table, batch: pa.RecordBatch, start: int) -> pa.Table:
     """`columns` with the records' positions, ids where none were sent, and `_row` counted from `start`."""
-    records = batch.select([*_POSITION, "origin"])
+    records = batch.select([*POSITION, "origin"])
     if len(rows) != batch.num_rows:
         records = records.take(pa.array(rows))
-    named = {name: columns[name] for name in (*_SENT, "extra")} | {name: records.column(name) for name in _POSITION}
+    named = {name: columns[name] for name in (*_SENT, "extra")} | {name: records.column(name) for name in POSITION}
     named["_row"] = pa.array(rows + start, pa.int32())
     is_sent = pc.fill_null(pc.not_equal(columns["event_id"], ""), False)
     if not pc.all(is_sent).as_py():

@@ -47,6 +47,14 @@ left join wanted as w on p._topic_id = w.topic_id and p._partition = w.partition
 group by all
 """
 
+# One row per dead letter of this table's partitions, and of those that no commit speaks of.
+_DEAD_ROWS = """
+create view dead_rows as
+select d.*
+from all_dead_rows as d
+anti join others as o on d._topic_id = o.topic_id and d._partition = o.partition
+"""
+
 # One row per run of offsets of one partition that no row has.
 _MISSING = """
 with offsets as (
@@ -129,16 +137,23 @@ def audit_lake(settings: Settings) -> list[PartitionAudit]:
     """
     store = build_store(settings, is_reader=True)
     dead_letters = LakeTable(store, load_table("dead_letters"))
+    tables = [LakeTable(store, load_table(table)) for table in LANDING_TABLES]
+    tables = [table for table in tables if table.exists()]
+    if not tables or not dead_letters.exists():
+        return []
+    # These tables first: a dead letter is committed before the rows beside it.
+    landed: dict[str, list[Landed]] = {}
+    for table in tables:
+        table.refresh()
+        landed[table.name] = read_landed(table.name, table.transactions())
+    dead_letters.refresh()
     audits: list[PartitionAudit] = []
-    for table in LANDING_TABLES:
-        events = LakeTable(store, load_table(table))
-        if not events.exists() or not dead_letters.exists():
-            continue
-        # This table first: a dead letter is committed before the events beside it.
-        events.refresh()
-        landed = read_landed(table, events.transactions())
-        dead_letters.refresh()
-        audits += _audit_table(table, landed, events, dead_letters)
+    # Dead letters of all tables lie in one. Those that no commit of any speaks of are counted once, with the first.
+    taken = [one.position for each in landed.values() for one in each]
+    for table in tables:
+        own = {one.position for one in landed[table.name]}
+        audits += _audit_table(landed[table.name], table, dead_letters, [position for position in taken if position not in own])
+        taken += [Position(audit.topic_id, audit.partition) for audit in audits if not audit.topic]
     # Topic by topic, of those of one name each by itself; rows that no commit speaks of come last.
     return sorted(audits, key=lambda one: (not one.topic, one.topic, one.topic_id, one.partition))
 
@@ -161,10 +176,15 @@ def count_waiting(settings: Settings) -> int | None:
     return sum(int(topic["lag"]) for topic in topics)
 
 
-def _audit_table(table: str, landed: list[Landed], events: LakeTable, dead_letters: LakeTable) -> list[PartitionAudit]:
+def _audit_table(landed: list[Landed], rows: LakeTable, dead_letters: LakeTable, others: list[Position]) -> list[PartitionAudit]:
+    """The partitions of one table; dead letters of `others` are spoken of with another table."""
     with duckdb.connect(":memory:") as connection:
-        connection.register("landed_rows", events.dataset())
-        connection.register("dead_rows", dead_letters.dataset())
+        connection.register("landed_rows", rows.dataset())
+        connection.register("all_dead_rows", dead_letters.dataset())
+        connection.execute("create table others (topic_id varchar, partition integer)")
+        for position in others:
+            connection.execute("insert into others values (?, ?)", [position.topic_id, position.partition])
+        connection.execute(_DEAD_ROWS)
         connection.execute("create table wanted (topic_id varchar, partition integer, first_offset bigint, next_offset bigint)")
         for one in landed:
             place = [one.position.topic_id, one.position.partition, one.first, one.wanted]
@@ -172,7 +192,7 @@ def _audit_table(table: str, landed: list[Landed], events: LakeTable, dead_lette
         counts = {Position(row[0], row[1]): row[2:] for row in connection.execute(_COUNTS).fetchall()}
         known = {one.position for one in landed}
         strangers = [Landed(position, "", False, 0, 0, 0, 0, ()) for position in counts if position not in known]
-        return [_audit_partition(table, one, counts.get(one.position, (0,) * 6), connection) for one in [*landed, *strangers]]
+        return [_audit_partition(rows.name, one, counts.get(one.position, (0,) * 6), connection) for one in [*landed, *strangers]]
 
 
 def _audit_partition(table: str, one: Landed, counts: tuple[int, ...], connection: duckdb.DuckDBPyConnection) -> PartitionAudit:

@@ -18,13 +18,13 @@ from schemas.tables import load_table
 from sinks.lake import LakeTable
 
 
-def build_event_steps(settings: Settings, table: LakeTable) -> EventSteps:
-    """The steps whose rows land in `table`, and their dedup windows.
+def build_event_steps(settings: Settings, table: LakeTable, budget: MemoryBudget | None = None) -> EventSteps:
+    """The steps whose rows land in `table`, and their dedup windows; `budget` is what they share with the windows of other streams.
 
     Raises SettingError and UsageError for settings that cannot be used.
     """
     rules, connection = build_event_rules(settings), build_connection()
-    budget = MemoryBudget(settings.dedup_memory_bytes_max)
+    budget = budget or MemoryBudget(settings.dedup_memory_bytes_max)
     snapshot = LakeTable(table.store, load_table("dedup_keys"))
     windows = Windows(table, connection, settings.home / "spill", budget, settings.dedup_window_hours * 3600, snapshot)
     return EventSteps(rules, windows, connection)

@@ -40,6 +40,7 @@ class LandingStream:
 LANDING_STREAMS = (
     LandingStream(RAW_EVENTS, steps="events", table="events"),
     LandingStream(REJECTED_EVENTS, steps="rejected", table="events"),
+    LandingStream(ENDPOINT_UPDATES, steps="endpoints", table="endpoint_updates"),
 )
 # The tables that these streams land in, each once.
 LANDING_TABLES = tuple(dict.fromkeys(stream.table for stream in LANDING_STREAMS))

@@ -11,9 +11,11 @@ import yarl
 from faust.types import TP
 
 from agents.batch import Batch
+from agents.dedup.window import MemoryBudget
 from agents.ingest import Ingest, Steps
 from agents.land import Landing
 from pipeline.config import Settings
+from pipeline.endpoint_stream import build_endpoint_steps
 from pipeline.event_stream import build_event_steps
 from pipeline.metrics import WorkerMetrics
 from pipeline.rejected_stream import build_rejected_steps
@@ -24,12 +26,16 @@ from pipeline.topic_ids import TopicIds
 from pipeline.topology import LANDING_STREAMS, LANDING_TABLES, LandingStream, topic_name
 from pipeline.transport import BatchConsumer, BatchSchema, BatchTransport
 from schemas.errors import SettingError
-from schemas.tables import load_table
+from schemas.tables import TableSchema, load_table
 from sinks.dead_letters import DeadLetters
 from sinks.lake import LakeTable
 
 # What makes rows of a landing stream's records, by the name that the topology has for it.
-STEPS: dict[str, Callable[[Settings, LakeTable], Steps]] = {"events": build_event_steps, "rejected": build_rejected_steps}
+STEPS: dict[str, Callable[[Settings, LakeTable, MemoryBudget], Steps]] = {
+    "events": build_event_steps,
+    "rejected": build_rejected_steps,
+    "endpoints": build_endpoint_steps,
+}
 
 # Of the ten seconds that a stopping worker has.
 CLOSE_SECS_MAX = 6.0
@@ -111,15 +117,22 @@ def build_streams(settings: Settings) -> list[Stream]:
     was idle for a day has not a day's versions to catch up with.
     """
     store = build_store(settings)
-    tables = {name: LakeTable(store, load_table(name).with_promoted(settings.promoted_attributes)) for name in LANDING_TABLES}
+    tables = {name: LakeTable(store, _schema_of(settings, name)) for name in LANDING_TABLES}
     dead_letters = DeadLetters(store, load_table("dead_letters"))
-    steps = [STEPS[stream.steps](settings, tables[stream.table]) for stream in LANDING_STREAMS]
+    budget = MemoryBudget(settings.dedup_memory_bytes_max)
+    steps = [STEPS[stream.steps](settings, tables[stream.table], budget) for stream in LANDING_STREAMS]
     for table in (*tables.values(), dead_letters):
         table.ensure()
     return [
         build_stream(settings, stream, made, tables[stream.table], dead_letters)
         for stream, made in zip(LANDING_STREAMS, steps, strict=True)
     ]
+
+
+def _schema_of(settings: Settings, name: str) -> TableSchema:
+    """A landing table's columns; attributes are promoted from events."""
+    schema = load_table(name)
+    return schema.with_promoted(settings.promoted_attributes) if name == "events" else schema
 
 
 def build_stream(settings: Settings, stream: LandingStream, steps: Steps, rows: LakeTable, dead_letters: DeadLetters) -> Stream:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 # Every value is its own: a dictionary would be built and thrown away.
 _DISTINCT = frozenset(
-    {"event_id", "message_id", "facets", "extra", "value", "key", "error", "origin", "_payload_hash", "_offset"}
+    {"event_id", "update_id", "message_id", "facets", "extra", "value", "key", "error", "origin", "_payload_hash", "_offset"}
     | {"id", "rest"}
     | {
         "event_timestamp",
@@ -21,7 +21,7 @@ _DISTINCT = frozenset(
 )
 _ENCODINGS = {name: "DELTA_BINARY_PACKED" for name in ("_offset", "event_timestamp", "arrival_timestamp", "sent_at", "received_at")}
 # All of one length: without the four bytes of length before each, 19 bytes for a random UUID in place of 20.
-_ENCODINGS["event_id"] = "DELTA_LENGTH_BYTE_ARRAY"
+_ENCODINGS["event_id"] = _ENCODINGS["update_id"] = "DELTA_LENGTH_BYTE_ARRAY"
 
 
 def encode_parquet(rows: pa.Table) -> bytes:

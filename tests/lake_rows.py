@@ -80,6 +80,8 @@ def memory_lake(
     events: Sequence[Row] = (),
     dead_letters: Sequence[Row] = (),
     dead_letter_replays: Sequence[Row] = (),
+    endpoint_updates: Sequence[Row] = (),
+    endpoint_states: Sequence[Row] = (),
     file: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """All views over these rows, in a DuckDB in which nothing is locked; with `file`, kept there."""
@@ -88,6 +90,8 @@ def memory_lake(
         "dead_letters": dead_letters,
         "imports": (),
         "dead_letter_replays": dead_letter_replays,
+        "endpoint_updates": endpoint_updates,
+        "endpoint_states": endpoint_states,
     }
     with duckdb.connect(file or ":memory:") as con:
         con.execute("set TimeZone = 'UTC'")

@@ -84,6 +84,11 @@ def _lower(keys: pa.Array) -> pa.Array:
     return pc.replace_with_mask(pc.ascii_lower(lowered), pc.invert(is_ascii), pa.array(others, pa.string()))
 
 
+def lower_texts(column: Text) -> pa.Array:
+    """The column in lower case as ids are compared, nulls kept."""
+    return _lower(_flat(column))
+
+
 def _flat(column: Text) -> pa.Array:
     """The column as one plain string array, however a reader of the lake hands it over."""
     plain = column.cast(pa.string())

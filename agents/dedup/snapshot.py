@@ -22,14 +22,14 @@ import pyarrow.dataset as ds
 import xxhash
 
 from agents.dedup.event_keys import HASH_VERSION, I64, U64, hash_events
+from agents.dedup.identity import EVENTS, Identity
 from agents.dedup.partitioner import key_hashes
 from agents.land import Position
 from sinks.dataset import read_tables
 from sinks.lake import LakeTable
 
 NAME = "dedup_keys"
-_KEY = ("app_id", "endpoint_id", "event_id", "event_type", "event_timestamp", "event_timestamp_as_sent")
-_KEY_COLUMNS = (*_KEY, "_appended_at", "_topic_id", "_partition")
+_POSITION = ("_appended_at", "_topic_id", "_partition")
 _COLUMNS = ["id", "rest", "key_hash", "place", "_appended_at"]
 _TIME = pa.timestamp("us", tz="UTC")
 _EPOCH = date(1970, 1, 1)
@@ -100,9 +100,11 @@ def is_of(position: Position) -> ds.Expression:
     return (ds.field("_topic_id") == position.topic_id) & (ds.field("_partition") == position.partition)
 
 
-def key_columns(events: ds.Dataset) -> list[str]:
+def key_columns(rows: ds.Dataset, identity: Identity = EVENTS) -> list[str]:
     """What keys are made of, and where: event_timestamp_as_sent is not there before the first worker of a release that has it."""
-    return [name for name in _KEY_COLUMNS if name in events.schema.names]
+    clock = ("event_timestamp", "event_timestamp_as_sent") if identity.has_clock else ()
+    names = ("app_id", "endpoint_id", identity.item_id, identity.kind, *clock, *_POSITION)
+    return [name for name in names if name in rows.schema.names]
 
 
 def build_snapshot_rows(con: duckdb.DuckDBPyConnection, events: pa.Table) -> pa.Table:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake.exceptions import DeltaError
 
+from agents.dedup.identity import EVENTS, Identity
 from agents.dedup.partitioner import partitions_of
 from agents.dedup.snapshot import SnapshotKeys, count_keys, key_columns, place_hash, read_coverage, read_landed_offsets, read_snapshot
 from agents.dedup.window import Gathered, KeyWindow, MemoryBudget, NewKeys, fill_window
@@ -24,7 +25,7 @@ from sinks.lake import LakeTable
 log = logging.getLogger(__name__)
 
 _TIME = pa.timestamp("us", tz="UTC")
-# What reading a table raises; when it is the store that is away, reading the events raises it again.
+# What reading a table raises; when it is the store that is away, reading the rows raises it again.
 _UNREADABLE = (
     DeltaError,
     HeadwaterError,
@@ -43,7 +44,8 @@ class Windows:
     still waited in an old partition then is known there only; a resend that overtakes it in a new one lands, and
     checks.assert_no_event_landed_twice finds it.
 
-    `snapshot`, the table dedup_keys, makes a cold window quick; without it, and when it cannot be read, the window is the same.
+    `snapshot`, the table dedup_keys, makes a cold window of events quick; without it, and when it cannot be read, the window is the same.
+    `identity` says what a row's key is made of.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class Windows:
         budget: MemoryBudget,
         window_secs: float,
         snapshot: LakeTable | None = None,
+        identity: Identity = EVENTS,
     ) -> None:
         self._table, self._connection, self._folder, self._budget = table, connection, folder, budget
-        self._window_secs, self._snapshot = window_secs, snapshot
+        self._window_secs, self._snapshot, self._identity = window_secs, snapshot, identity
         self._windows: dict[Position, KeyWindow] = {}
         self._assigned: dict[Position, int] = {}
         self._partition_counts: dict[str, int] = {}
@@ -156,10 +159,13 @@ class Windows:
     def _learn_rows(self, windows: Mapping[Position, KeyWindow], is_wanted: ds.Expression) -> None:
         """Read rows of the table once, and give each window its own."""
         for rows in self._scan(is_wanted):
-            homes = pa.array(partitions_of(self._partition_count(windows), rows["app_id"], rows["endpoint_id"], rows["event_id"]))
+            homes = pa.array(
+                partitions_of(self._partition_count(windows), rows["app_id"], rows["endpoint_id"], rows[self._identity.item_id])
+            )
             for position, window in windows.items():
                 landed_here = pc.and_(pc.equal(rows["_topic_id"], position.topic_id), pc.equal(rows["_partition"], position.partition))
-                fill_window(self._connection, window, [rows.filter(pc.or_(landed_here, pc.equal(homes, position.partition)))])
+                own = rows.filter(pc.or_(landed_here, pc.equal(homes, position.partition)))
+                fill_window(self._connection, window, [self._identity.as_key_table(own)])
 
     def _learn_snapshot(self, windows: Mapping[Position, KeyWindow], batches: Iterable[SnapshotKeys]) -> None:
         """Keys are stored in ascending stretches: what is taken from one of them needs no sorting."""
@@ -183,12 +189,12 @@ class Windows:
             & (ds.field("_partition") == one.position.partition)
             & (ds.field("_offset") >= (window.offset_covered or 0))
         )
-        fill_window(self._connection, window, self._scan(is_wanted))
+        fill_window(self._connection, window, map(self._identity.as_key_table, self._scan(is_wanted)))
         window.offset_covered = one.start
 
     def _scan(self, is_wanted: ds.Expression) -> Iterator[pa.Table]:
         rows = self._table.dataset()
-        return read_tables(rows, key_columns(rows), is_wanted)
+        return read_tables(rows, key_columns(rows, self._identity), is_wanted)
 
 
 def _is_within(since: datetime) -> ds.Expression:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
+from agents.parsing.exact_json import Unreadable, parse_counted, shorten
 from schemas.records import Reason
 
 COHORTS = 100
@@ -96,7 +96,7 @@ def parse_endpoint(raw: bytes) -> Endpoint:
 
     Raises Unreadable when it is not JSON, EndpointError when a member is wrong.
     """
-    document = parse_exactly(raw)
+    document = parse_counted(raw)
     if not isinstance(document, dict):
         raise Unreadable(Reason.NOT_AN_OBJECT, "The endpoint is JSON and no object", "one JSON object", shorten(document))
     return read_endpoint(document)
@@ -155,7 +155,7 @@ def _moment(path: str, value: Any) -> dt.datetime:
 def _cohort(path: str, value: Any) -> int:
     """Pinpoint writes the number as a text."""
     text = bytes(value).decode() if type(value) is msgspec.Raw else str(value)
-    if type(value) not in _TEXT_OR_NUMBER or not (text.isascii() and text.isdecimal()) or int(text[:9]) >= COHORTS:
+    if type(value) not in _TEXT_OR_NUMBER or not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) >= COHORTS:
         raise EndpointError(path, value, f"a number from 0 to {COHORTS - 1}")
     return int(text)
 
@@ -183,10 +183,18 @@ def _lists(path: str, value: Any) -> dict[str, list[str]]:
     """A map of lists of texts; null in place of a list is an empty one."""
     if type(value) is not dict:
         raise EndpointError(path, value, "an object of lists of texts")
+    lists: dict[str, list[str]] = {}
     for name, values in value.items():
-        if values is not None and (type(values) is not list or any(type(each) is not str for each in values)):
+        if values is None:
+            lists[name] = []
+            continue
+        if type(values) is not list:
             raise EndpointError(f"{path}.{name}", values, "a list of texts")
-    return {name: values or [] for name, values in value.items()}
+        for each in values:
+            if type(each) is not str:
+                raise EndpointError(f"{path}.{name}", values, "a list of texts")
+        lists[name] = values
+    return lists
 
 
 def _metrics(path: str, value: Any) -> dict[str, float]:

@@ -90,9 +90,9 @@ def _fit_object(sent: dict[str, Any], shape: Shape) -> tuple[dict[str, Any], dic
 def _fit_value(value: Any, kind: Kind) -> tuple[Any, Any]:
     """(what the column of a place takes, what is left over), each None when there is nothing."""
     if kind is _TEXT:
-        taken: Any = _read_text(value)
+        taken: Any = read_text(value)
     elif kind is _MILLISECONDS:
-        taken = _read_milliseconds(value)
+        taken = read_milliseconds(value)
     elif type(value) is not dict:
         taken = None
     elif kind is _TEXTS:
@@ -129,7 +129,7 @@ def _fit_numbers(sent: dict[str, Any]) -> tuple[Any, Any]:
     return taken, left or None
 
 
-def _read_text(value: Any) -> str | None:
+def read_text(value: Any) -> str | None:
     """A text, number or literal as text; None for anything else."""
     if type(value) is str:
         return value
@@ -140,7 +140,7 @@ def _read_text(value: Any) -> str | None:
     return None
 
 
-def _read_milliseconds(value: Any) -> int | None:
+def read_milliseconds(value: Any) -> int | None:
     """A whole number within the years that a column takes; None for anything else."""
     if type(value) is int:
         return value if MS_MIN <= value <= MS_MAX else None

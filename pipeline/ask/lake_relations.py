@@ -11,8 +11,9 @@ from schemas.tables import TableSchema, load_table
 from sinks.store import Store
 from sinks.store_failure import explain_failure
 
-# In this order: a flush commits dead_letters first, so a dead_letters that is pinned after events lacks nothing of what events covers.
-TABLES = ("events", "dead_letters", "dead_letter_replays", "imports")
+# In this order: a flush commits dead_letters first, so a dead_letters that is pinned after events and endpoint_updates lacks nothing of what
+# these cover. The merged state of endpoints comes after the updates: it may then hold more of them than the updates show, and misses none.
+TABLES = ("events", "endpoint_updates", "endpoint_states", "dead_letters", "dead_letter_replays", "imports")
 PINNED = "pinned_"
 
 

@@ -1,62 +1,22 @@
-"""Endpoints as clients send them: read, and made into updates for endpoint-updates."""
+"""What clients say of endpoints: read, and made into records for endpoint-updates."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from agents.parsing.exact_json import Unreadable, parse_exactly
+from agents.parsing.endpoint_shape import Endpoint, EndpointError, parse_endpoint
 from agents.parsing.fit import Unfit
+from agents.parsing.update_shape import endpoint_reason
 from pipeline.collect import stream_record
 from pipeline.collect.outgoing import Outgoing, Sender
 from pipeline.producer import record_key
 from pipeline.topology import ENDPOINT_UPDATES
-from schemas.records import Reason
 
-
-class _Demographic(msgspec.Struct):
-    AppVersion: str | None = None
-    Locale: str | None = None
-    Make: str | None = None
-    Model: str | None = None
-    ModelVersion: str | None = None
-    Platform: str | None = None
-    PlatformVersion: str | None = None
-    Timezone: str | None = None
-
-
-class _Location(msgspec.Struct):
-    City: str | None = None
-    Country: str | None = None
-    Latitude: float | None = None
-    Longitude: float | None = None
-    PostalCode: str | None = None
-    Region: str | None = None
-
-
-class _User(msgspec.Struct):
-    UserId: str | None = None
-    UserAttributes: dict[str, list[str] | None] | None = None
-
-
-class _Endpoint(msgspec.Struct):
-    """An endpoint as PutEvents and UpdateEndpoint take it; unknown names are kept as they are."""
-
-    Address: str | None = None
-    Attributes: dict[str, list[str] | None] | None = None
-    ChannelType: str | None = None
-    Demographic: _Demographic | None = None
-    EffectiveDate: str | None = None
-    EndpointStatus: str | None = None
-    Location: _Location | None = None
-    Metrics: dict[str, float] | None = None
-    OptOut: str | None = None
-    RequestId: str | None = None
-    User: _User | None = None
-
-
-_decode = msgspec.json.Decoder(_Endpoint).decode
+# One that says nothing, in the spelling that most senders have.
+_SAYS_NOTHING = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,52 +28,72 @@ class EndpointFacts:
     app_version: str | None = None
 
 
-class _Update(msgspec.Struct, omit_defaults=True):
-    """One update of an endpoint on the wire, topic endpoint-updates."""
+class _Update(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One record of endpoint-updates, as agents.parsing.update_shape reads it; each operation has its own members."""
 
     update_id: str
     operation: str
     app_id: str
-    endpoint_id: str
+    endpoint_id: str | None = None
+    user_id: str | None = None
+    attribute_type: str | None = None
+    names: Sequence[str] | None = None
     arrival_timestamp: int
-    endpoint: msgspec.Raw
+    endpoint: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     headwater: Sender
 
 
 def read_endpoint(raw: bytes) -> EndpointFacts:
-    """Read an endpoint's JSON.
+    """Read an endpoint's JSON, by the one reading that workers and files have too.
 
     Raises Unreadable when it is not JSON, Unfit when a member is not what Pinpoint's EndpointRequest has there.
     """
     try:
-        found = _decode(raw)
-        text = raw.decode()
-    except msgspec.ValidationError as error:
-        raise Unfit(Reason.WRONG_TYPE, f"Endpoint: {error}, as Pinpoint's EndpointRequest has it.", {}) from None
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        parse_exactly(raw)
-        raise Unreadable(Reason.NOT_JSON, "The endpoint cannot be read", "one JSON object") from None
+        found = parse_endpoint(raw)
+    except EndpointError as error:
+        raise Unfit(endpoint_reason(error), str(error), {}) from None
     # One that has nothing in it, or unknown names alone, still is what the sender said; only {} says nothing.
-    if msgspec.json.decode(raw) == {}:
+    if raw == _SAYS_NOTHING or msgspec.json.decode(raw) == {}:
         return EndpointFacts()
-    of = found.Demographic
-    if of is None:
-        return EndpointFacts(text)
-    platform = stream_record.Platform(of.Platform, of.PlatformVersion) if of.Platform or of.PlatformVersion else None
-    locale = stream_record.Locale(of.Locale) if of.Locale else None
-    device = stream_record.Device(locale, of.Make, of.Model, platform) if any((of.Make, of.Model, platform, locale)) else None
-    return EndpointFacts(text, device, of.AppVersion)
+    return EndpointFacts(raw.decode(), _device_of(found), found.app_version)
+
+
+def _device_of(found: Endpoint) -> stream_record.Device | None:
+    is_named = found.platform or found.platform_version
+    platform = stream_record.Platform(found.platform, found.platform_version) if is_named else None
+    locale = stream_record.Locale(found.locale) if found.locale else None
+    return stream_record.Device(locale, found.make, found.model, platform) if any((found.make, found.model, platform, locale)) else None
 
 
 def update_endpoint(app_id: str, endpoint_id: str, facts: EndpointFacts, sender: Sender) -> Outgoing:
-    """The update that an endpoint's JSON stands for, on its way to endpoint-updates."""
-    endpoint: Any = msgspec.Raw((facts.text or "{}").encode())
-    update = _Update(str(uuid.uuid4()), "update", app_id, endpoint_id, sender.received_at, endpoint, sender)
-    return Outgoing(ENDPOINT_UPDATES, record_key(app_id, endpoint_id, update.update_id), msgspec.json.encode(update))
+    """The update that an endpoint's JSON stands for."""
+    return update_from_file(app_id, endpoint_id, (facts.text or "{}").encode(), _new_id(), sender)
 
 
 def update_from_file(app_id: str, endpoint_id: str, endpoint_json: bytes, update_id: str, sender: Sender) -> Outgoing:
-    """The update that a row of a file stands for; the row's own id tells a row that is sent twice."""
-    endpoint: Any = msgspec.Raw(endpoint_json)
-    update = _Update(update_id, "update", app_id, endpoint_id, sender.received_at, endpoint, sender)
-    return Outgoing(ENDPOINT_UPDATES, record_key(app_id, endpoint_id, update_id), msgspec.json.encode(update))
+    """The update under an id of the caller's: one that derives from file and row lands once, however often the row is sent."""
+    return _outgoing(app_id, sender, update_id, operation="update", endpoint_id=endpoint_id, endpoint=msgspec.Raw(endpoint_json))
+
+
+def delete_endpoint(app_id: str, endpoint_id: str, sender: Sender) -> Outgoing:
+    """The endpoint is gone, with all that was said of it until now."""
+    return _outgoing(app_id, sender, _new_id(), operation="delete", endpoint_id=endpoint_id)
+
+
+def delete_user(app_id: str, user_id: str, sender: Sender) -> Outgoing:
+    """The user's attributes are gone; their endpoints are deleted one by one, each by a record of its own."""
+    return _outgoing(app_id, sender, _new_id(), operation="delete_user", user_id=user_id)
+
+
+def remove_attributes(app_id: str, attribute_type: str, names: Sequence[str], sender: Sender) -> Outgoing:
+    """Attributes of these names, or patterns with * and ?, are taken from later updates of the app no more."""
+    return _outgoing(app_id, sender, _new_id(), operation="remove_attributes", attribute_type=attribute_type, names=names)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _outgoing(app_id: str, sender: Sender, update_id: str, **said: Any) -> Outgoing:
+    update = _Update(update_id=update_id, app_id=app_id, arrival_timestamp=sender.received_at, headwater=sender, **said)
+    return Outgoing(ENDPOINT_UPDATES, record_key(app_id, update.endpoint_id, update_id), msgspec.json.encode(update))

@@ -1,4 +1,4 @@
-"""`headwater trace`: what became of an event."""
+"""`headwater trace`: what became of an event, or of an update of an endpoint."""
 
 import datetime as dt
 import re
@@ -22,18 +22,20 @@ _POSITION = re.compile(r"[\w.-]+/\d+/\d+")
 
 @app.command()
 def trace(
-    event_id: str = typer.Argument(help="The event's id; of an event that was sent without one, topic id/partition/offset."),
+    event_id: str = typer.Argument(
+        help="The id of an event or of an update of an endpoint; of one that was sent without, topic id/partition/offset."
+    ),
     app_id: str = typer.Option("", "--app", help="Only of this app: ids are unique to an app and endpoint at best."),
     since: str = typer.Option("", help="Only what was appended at this moment (ISO 8601, UTC) or later; fewer files are read."),
     kafka_bytes: int = typer.Option(256_000_000, min=0, help="Look through at most so many bytes of what has not landed yet."),
     kafka_secs: float = typer.Option(20.0, min=0, help="Look through it at most so long."),
     as_json: bool = typer.Option(
-        False, "--json", help="Print JSON: event_id, answers, events, dead_letters, waiting, looked, kafka_error."
+        False, "--json", help="Print JSON: event_id, answers, events, updates, dead_letters, waiting, looked, kafka_error."
     ),
 ) -> None:
-    """Say what became of an event: where it landed, why it is a dead letter, what it is a duplicate of, or that it waits in Kafka.
+    """Say what became of an event, or of an update of an endpoint: where it landed, why it is a dead letter, what it is a duplicate of, or that it waits in Kafka.
 
-    All that holds is said, of every event that has the id. Exit status: 0 it landed; 3 it is a dead letter; 4 nothing but a duplicate of it was
+    All that holds is said, of everything that has the id. Exit status: 0 it landed; 3 it is a dead letter; 4 nothing but a duplicate of it was
     found; 5 Kafka holds it, it has not landed yet; 6 it was not seen; 7 it was not found, and not everything could be looked at.
     """
     if not event_id.strip():
@@ -53,6 +55,7 @@ def _as_json(found: Trace) -> dict[str, Any]:
         "event_id": found.event_id,
         "answers": found.answers,
         "events": found.events,
+        "updates": found.updates,
         "dead_letters": found.dead_letters,
         "waiting": look.waiting,
         "looked": {"records": look.records, "value_bytes": look.value_bytes, "bound": look.bound, "not_looked_at": look.not_looked_at},
@@ -63,6 +66,8 @@ def _as_json(found: Trace) -> dict[str, Any]:
 def _print(found: Trace) -> None:
     for row in found.events:
         print_figures(_event_figures(row), title="Landed")
+    for row in found.updates:
+        print_figures(_update_figures(row), title="Landed")
     for row in found.dead_letters:
         print_figures(_dead_letter_figures(row), title="Duplicate" if row["reason"] == "duplicate" else "Dead letter")
     for one in found.looked.waiting:
@@ -79,7 +84,7 @@ def _print(found: Trace) -> None:
     print(as_shown_text(_summary(found)))
     # A topic id in front makes it the id of an event that was sent without one.
     is_position = _POSITION.fullmatch(found.event_id) and Wanted(found.event_id).place is None
-    if is_position and not (found.events or found.dead_letters):
+    if is_position and not (found.events or found.updates or found.dead_letters):
         print(
             f"This looks like a position: 'headwater dead-letters show {found.event_id}' takes it. The id of an event that was sent without one "
             "begins with the topic's id, which 'headwater audit' shows."
@@ -94,6 +99,20 @@ def _event_figures(row: dict[str, Any]) -> dict[str, Any]:
         "arrival": _moment(row["arrival_timestamp"]),
         "appended": _moment(row["_appended_at"]),
         "table, version": f"events, {_version(row)}",
+        "file": row["file"],
+        "shown by": ", ".join(row["views"]),
+    }
+    return _shown(figures | {f"not by {view}": why for view, why in row["not_in_views"].items()})
+
+
+def _update_figures(row: dict[str, Any]) -> dict[str, Any]:
+    figures = {
+        "record": place_of(row),
+        "app, endpoint, operation": _join(row["app_id"], row["endpoint_id"], row["operation"]),
+        "user": row["user_id"],
+        "arrival": _moment(row["arrival_timestamp"]),
+        "appended": _moment(row["_appended_at"]),
+        "table, version": f"endpoint_updates, {_version(row)}",
         "file": row["file"],
         "shown by": ", ".join(row["views"]),
     }
@@ -139,7 +158,7 @@ def _version(row: dict[str, Any]) -> str:
 
 def _summary(found: Trace) -> str:
     look = found.looked
-    said = [f"Event '{found.event_id}': {', '.join(found.answers)}."]
+    said = [f"{'Update' if found.is_update else 'Event'} '{found.event_id}': {', '.join(found.answers)}."]
     if found.kafka_error:
         said.append(f"What Kafka holds was not looked at: {found.kafka_error}")
     else:

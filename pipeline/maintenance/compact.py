@@ -11,8 +11,8 @@ from sinks.kept_table import KeptTable, LakeFile
 from sinks.lake import CommitRefusedError, Upload
 
 SORT_BY = ("app_id", "event_type", "event_timestamp")
-# Other orders: a worker takes ascending ids as they are, without sorting them again.
-_SORT_BY = {"dedup_keys": ("id",)}
+# Other orders: a worker takes ascending ids as they are, without sorting them again; what was said of one endpoint lies together.
+_SORT_BY = {"dedup_keys": ("id",), "endpoint_updates": ("app_id", "endpoint_id", "_appended_at")}
 # Rows of a row group where a stretch has more of them: dedup keys are small, and are read batch by batch.
 GROUP_ROWS = 262_144
 

@@ -20,7 +20,7 @@ from pipeline.replay.sending import RefusedError, Sender, UntraceableError
 from pipeline.replay.verdicts import FixedLetter, Verdicts
 from pipeline.stores import build_store
 from pipeline.topic_ids import find_topic
-from pipeline.topology import LANDING_STREAMS, RAW_EVENTS, topic_name
+from pipeline.topology import ENDPOINT_UPDATES, LANDING_STREAMS, RAW_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.dead_letter_replays import Chunk, DeadLetterReplays, Letter, Origin
 from sinks.lake import LakeTable
@@ -97,8 +97,11 @@ class _Run:
         for topic, rows in selection.chunks():
             letters = self._fix_letters(topic, rows)
             if letters and self._options.is_sent:
-                # Whatever topic it came from: what was refused by the collector, too, is an event once it is mended.
-                self._send(topic_name(self._settings, RAW_EVENTS), letters)
+                # What was refused by the collector, too, is an event once it is mended; an update of an endpoint stays one.
+                self._send(topic if self._is_of_updates(topic) else topic_name(self._settings, RAW_EVENTS), letters)
+
+    def _is_of_updates(self, topic: str) -> bool:
+        return topic == topic_name(self._settings, ENDPOINT_UPDATES)
 
     def _finish_begun(self) -> None:
         """Send what earlier replays began and did not send, or did not live to say so."""
@@ -128,7 +131,9 @@ class _Run:
         kept = [(row, value) for row, value in zip(found, values, strict=True) if value is not None]
         self.report.left_out += len(found) - len(kept)
         origins = [Origin(row["_topic_id"], row["_partition"], row["_offset"]) for row, _ in kept]
-        judged = self._verdicts.judge([value for _, value in kept], [row["key"] for row, _ in kept], [str(origin) for origin in origins])
+        judged = self._verdicts.judge(
+            [value for _, value in kept], [row["key"] for row, _ in kept], [str(origin) for origin in origins], self._is_of_updates(topic)
+        )
         letters = []
         for (row, _), origin, fixed in zip(kept, origins, judged, strict=True):
             self._note(topic, row, fixed)

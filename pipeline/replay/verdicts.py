@@ -8,10 +8,13 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
+from agents.endpoint_rows import validate_updates
+from agents.endpoint_steps import EndpointRules
 from agents.event_steps import EventRules
 from agents.redact import redact_records
 from agents.validate import validate_batch
 from pipeline.config import Settings
+from pipeline.endpoint_stream import build_endpoint_rules
 from pipeline.event_stream import build_event_rules
 from schemas.records import RECORDS
 
@@ -33,17 +36,24 @@ class Verdicts:
     """Runs redact and validate with the rules of this shell's settings, which should be the workers' own."""
 
     def __init__(self, settings: Settings) -> None:
-        self._rules: EventRules = build_event_rules(settings)
+        self._of_events: EventRules = build_event_rules(settings)
+        self._of_updates: EndpointRules = build_endpoint_rules(settings)
 
-    def judge(self, values: Sequence[bytes], keys: Sequence[bytes | None], origins: Sequence[str]) -> list[FixedLetter]:
-        """A verdict on each value, in their order."""
-        redacted = redact_records(_as_records(values, keys, origins), self._rules.redact)
-        dead = validate_batch(redacted, self._rules.validate).dead
+    def judge(
+        self, values: Sequence[bytes], keys: Sequence[bytes | None], origins: Sequence[str], are_updates: bool = False
+    ) -> list[FixedLetter]:
+        """A verdict on each value, in their order: as an event, or as an update of an endpoint."""
+        rules = self._of_updates if are_updates else self._of_events
+        redacted = redact_records(_as_records(values, keys, origins), rules.redact)
+        if are_updates:
+            dead = validate_updates(redacted, rules.validate, self._of_updates.client_address).dead
+        else:
+            dead = validate_batch(redacted, rules.validate).dead
         verdicts: dict[int, dict[str, Any]] = {row["_offset"]: row for row in dead.to_pylist()}
         fixed = []
         for row, (value, key) in enumerate(zip(redacted["value"].to_pylist(), redacted["key"].to_pylist(), strict=True)):
             verdict = verdicts.get(row)
-            is_unread = verdict is not None and not self._rules.validate.keeps_unreadable and verdict["value"] is None
+            is_unread = verdict is not None and not rules.validate.keeps_unreadable and verdict["value"] is None
             fixed.append(
                 FixedLetter(None if is_unread else value, key, *((verdict["reason"], verdict["error"]) if verdict else (None, None)))
             )

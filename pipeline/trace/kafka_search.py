@@ -104,6 +104,19 @@ def _is_new_enough(record: HeldRecord, wanted: Wanted) -> bool:
 
 def match_event(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:
     """A record of raw-events."""
+    return _match(record, topic_id, wanted, "event_id", _read_event)
+
+
+def _read_event(document: dict[str, Any]) -> tuple[Any, Any]:
+    """(app, event type) of a stream record."""
+    application = document.get("application")
+    return application.get("app_id") if isinstance(application, dict) else None, document.get("event_type")
+
+
+def _match(
+    record: HeldRecord, topic_id: str, wanted: Wanted, id_name: str, read: Callable[[dict[str, Any]], tuple[Any, Any]]
+) -> dict[str, Any] | None:
+    """A record that has the id wanted under `id_name`, or in its bytes when it cannot be read; `read` finds its app and its type."""
     value = record.value or b""
     is_derived = wanted.place is not None and wanted.event_id in _places(record, topic_id)
     if not is_derived and not any(spelling.encode(errors="replace") in value for spelling in wanted.spellings):
@@ -118,13 +131,17 @@ def match_event(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, 
         if not re.search(wanted.pattern.encode(errors="replace"), value):
             return None
         return place | {"app_id": None, "event_type": None, "is_readable": False}
-    application = document.get("application")
-    app_id = application.get("app_id") if isinstance(application, dict) else None
+    app_id, event_type = read(document)
     # As the workers will read it: a number or a literal is its text, an object is no id.
-    sent_id = _as_text(document.get("event_id"))
+    sent_id = _as_text(document.get(id_name))
     if (sent_id or None) != (None if is_derived else wanted.event_id) or wanted.app_id not in {None, app_id}:
         return None
-    return place | {"app_id": app_id, "event_type": document.get("event_type"), "is_readable": True}
+    return place | {"app_id": app_id, "event_type": event_type, "is_readable": True}
+
+
+def match_update(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:
+    """A record of endpoint-updates; what is said of it in place of the event's type is the operation."""
+    return _match(record, topic_id, wanted, "update_id", lambda document: (document.get("app_id"), document.get("operation")))
 
 
 def match_refused(record: HeldRecord, topic_id: str, wanted: Wanted) -> dict[str, Any] | None:

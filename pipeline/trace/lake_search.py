@@ -1,4 +1,4 @@
-"""An event id looked for in the lake: rows of events and of dead_letters, each with its file and the version that landed it."""
+"""An id looked for in the lake: rows of events, of endpoint_updates and of dead_letters, each with its file and the version that landed it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,6 +20,7 @@ _POSITION = ("_topic_id", "_partition", "_offset", "_appended_at")
 _EVENT = ("event_id", "event_type", "event_timestamp", "app_id", "endpoint_id")
 _AS_SENT = "event_timestamp_as_sent"
 EVENT_COLUMNS = (*_EVENT, _AS_SENT, "arrival_timestamp", *_POSITION)
+UPDATE_COLUMNS = ("update_id", "operation", "app_id", "endpoint_id", "user_id", "arrival_timestamp", *_POSITION)
 DEAD_COLUMNS = (*_EVENT, "reason", "error", "origin", "topic", "value_bytes", *_POSITION)
 
 Row = dict[str, Any]
@@ -28,6 +29,11 @@ Row = dict[str, Any]
 def find_events(table: LakeTable, wanted: Wanted) -> list[Row]:
     """Rows of `events` with this id, in the order of their append: EVENT_COLUMNS, file, version, is_version_exact, committed_at."""
     return _find(table, EVENT_COLUMNS, ds.field("event_id") == wanted.event_id, wanted)
+
+
+def find_updates(table: LakeTable, wanted: Wanted) -> list[Row]:
+    """Rows of `endpoint_updates` with this id, as `find_events`, with UPDATE_COLUMNS."""
+    return _find(table, UPDATE_COLUMNS, ds.field("update_id") == wanted.event_id, wanted)
 
 
 def find_dead_letters(table: LakeTable, wanted: Wanted) -> list[Row]:
@@ -41,11 +47,12 @@ def find_dead_letters(table: LakeTable, wanted: Wanted) -> list[Row]:
     return _find(table, DEAD_COLUMNS, is_it, wanted)
 
 
-def find_first_copy(duplicate: Row, events: Iterable[Row]) -> Row | None:
-    """The event that a duplicate repeats: the last of the same five that was appended before it, in its own partition if there is one."""
+def find_first_copy(duplicate: Row, landed: Iterable[Row]) -> Row | None:
+    """The event, or the update, that a duplicate repeats: the last of the same key that was appended before it, in its own partition if
+    there is one."""
     if duplicate["reason"] != Reason.DUPLICATE:
         return None
-    before = [row for row in events if _is_same(row, duplicate) and _is_before(row, duplicate)]
+    before = [row for row in landed if _is_same(row, duplicate) and _is_before(row, duplicate)]
     own = [row for row in before if (row["_topic_id"], row["_partition"]) == (duplicate["_topic_id"], duplicate["_partition"])]
     found = own or before
     return found[-1] if found else None
@@ -60,9 +67,19 @@ def find_replays(replays: DeadLetterReplays, dead_letters: Iterable[Row]) -> dic
 
 
 def _is_same(row: Row, duplicate: Row) -> bool:
-    """A dead letter has the client's own time, an event may have another one beside it."""
+    """A dead letter has the client's own time, an event may have another one beside it. Updates have none, and case does not count in their
+    endpoint's id."""
+    if "update_id" in row:
+        ids = [row[name] for name in ("update_id", "operation", "app_id")] == [
+            duplicate[name] for name in ("event_id", "event_type", "app_id")
+        ]
+        return ids and _lower(row["endpoint_id"]) == _lower(duplicate["endpoint_id"])
     sent = row | ({"event_timestamp": row[_AS_SENT]} if row[_AS_SENT] else {})
     return all(sent[name] == duplicate[name] for name in _EVENT)
+
+
+def _lower(endpoint_id: str | None) -> str | None:
+    return None if endpoint_id is None else endpoint_id.lower()
 
 
 def _is_before(row: Row, other: Row) -> bool:

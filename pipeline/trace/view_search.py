@@ -1,4 +1,4 @@
-"""Which views show an event, and why those do not that could: every view with a column event_id is asked."""
+"""Which views show an event or an update, and why those do not that could: every view with a column of its id is asked."""
 
 import re
 from collections.abc import Mapping
@@ -32,19 +32,19 @@ class ViewSearch:
         self._columns = {name: {column for column, _ in reader.columns(name)} for name in self._views}
 
     def find(self, row: Mapping[str, Any], source: str) -> Shown:
-        """Ask every view with a column event_id for `row`, which lies in the table that the view `source` shows."""
-        shown = Shown()
+        """Ask every view with a column of the row's id, event_id or update_id, for `row`, which lies in the table that the view `source` shows."""
+        shown, id_name = Shown(), "update_id" if "update_id" in row else "event_id"
         # In the order in which they read each other, so that what a view reads is known before it.
         for view in self._views.values():
-            if "event_id" not in self._columns[view.name]:
+            if id_name not in self._columns[view.name]:
                 continue
-            if self._has(view.name, row):
+            if self._has(view.name, row, id_name):
                 shown.views.append(view.name)
             elif self._sources(view) == {source}:
                 shown.missing[view.name] = self._explain(view, shown)
         return shown
 
-    def _has(self, name: str, row: Mapping[str, Any]) -> bool:
+    def _has(self, name: str, row: Mapping[str, Any], id_name: str) -> bool:
         columns = self._columns[name]
         places = [names for prefix in _PREFIXES if columns.issuperset(names := [f"{prefix}{part[1:]}" for part in _POSITION])]
         if places:
@@ -54,7 +54,7 @@ class ViewSearch:
                 "(" + " and ".join(f"{name} = ${part}" for name, part in zip(names, _POSITION, strict=True)) + ")" for names in places
             )
         else:
-            given = {column: row[column] for column in ("event_id", *({"app_id"} & columns))}
+            given = {column: row[column] for column in (id_name, *({"app_id"} & columns))}
             condition = " and ".join(f"{column} is not distinct from ${column}" for column in given)
         return bool(self._reader.rows(f"select 1 from {name} where {condition} limit 1", given))
 

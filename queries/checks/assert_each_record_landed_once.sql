@@ -1,7 +1,9 @@
--- One row per Kafka position (topic, partition, offset) that is in the lake more than once, in one table or in both.
+-- One row per Kafka position (topic, partition, offset) that is in the lake more than once, in one table or in two.
 with
 positions as (
     select _topic_id, _partition, _offset, 'events' as lake_table from staging.events
+    union all
+    select _topic_id, _partition, _offset, 'endpoint_updates' as lake_table from staging.endpoint_updates
     union all
     select _topic_id, _partition, _offset, 'dead_letters' as lake_table from staging.dead_letters
 )
