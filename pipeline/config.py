@@ -150,6 +150,19 @@ class Settings(BaseSettings):
         30, "silence after which a job is taken from the process that ran it, and goes on in another", "30", ge=1, le=3600
     )
     api_guests_per_min: int = _setting(600, "requests for guests' keys that one address may make in a minute", "600", ge=1)
+    api_endpoints_refresh_secs: float = _setting(
+        1.0, "how often the API looks for landed updates of endpoints, which GetEndpoint and others then show", "1.0", gt=0, le=600
+    )
+    api_endpoints_fresh_secs: float = _setting(
+        5.0,
+        "age at which an accepted update of an endpoint is expected to be shown; DeleteUserEndpoints waits so long for those before it",
+        "5.0",
+        gt=0,
+        le=600,
+    )
+    api_endpoints_memory_bytes_max: int = _setting(
+        400_000_000, "memory of the API's table of endpoints; beyond it the table lies on local disk", "400000000", ge=50_000_000
+    )
 
     # Steps
     message_bytes_max: int = _setting(1_000_000, "size over which a message becomes a dead letter, its bytes not kept", "1000000", ge=100)

@@ -1,4 +1,4 @@
-"""What every resource works with: the settings, the way to Kafka, the gate, the definitions; and how a request is let in."""
+"""What every resource works with: the settings, the way to Kafka, the gate, the definitions, the endpoints; and how a request is let in."""
 
 import asyncio
 import datetime as dt
@@ -25,6 +25,7 @@ from pipeline.collect.outgoing import Item, Limits, Outgoing, Sender
 from pipeline.collect.streams import Streams
 from pipeline.config import Settings
 from pipeline.definitions.key import Scope
+from pipeline.endpoints.index import EndpointIndex
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class Api:
     streams: Streams
     metrics: ApiMetrics
     readiness: Readiness
+    endpoints: EndpointIndex
 
 
 @dataclass(frozen=True)

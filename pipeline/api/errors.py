@@ -19,8 +19,8 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequestException", message)
 
 
-def not_found(what: str, name: str, way_out: str) -> ApiError:
-    return ApiError(404, "NotFoundException", f"{what} '{name}' is not there; {way_out}")
+def not_found(what: str, name: str, way_out: str, headers: Mapping[str, str] | None = None) -> ApiError:
+    return ApiError(404, "NotFoundException", f"{what} '{name}' is not there; {way_out}", headers)
 
 
 def too_large(message: str) -> ApiError:

@@ -1,4 +1,4 @@
-"""PutEvents: `POST /v1/apps/{app_id}/events`, and UpdateEndpoint: `PUT /v1/apps/{app_id}/endpoints/{endpoint_id}`.
+"""PutEvents: `POST /v1/apps/{app_id}/events`.
 
 What clients do with an answer decides whether events are lost. A whole request is refused only for what its sender did wrong; where Kafka
 is away the answer is HTTP 202 with StatusCode 500 for each item, which every SDK of Pinpoint's sends again.
@@ -11,14 +11,11 @@ from starlette.responses import Response
 
 from agents.parsing.exact_json import Unreadable
 from agents.parsing.fit import Unfit
-from pipeline.api.context import admit, api_of, limits_of, read_sender, require_app, require_rate, send_items, send_refusal
-from pipeline.api.errors import ApiError, bad_request, json_response
-from pipeline.api.observed import REQUEST_ID
-from pipeline.collect.endpoints import read_endpoint, update_endpoint
+from pipeline.api.context import admit, limits_of, read_sender, require_app, require_rate, send_items, send_refusal
+from pipeline.api.errors import bad_request, json_response
 from pipeline.collect.outgoing import Item, outgoing_refusal, refuse
 from pipeline.collect.put_events import PutEventsReader
 from pipeline.definitions.key import Scope
-from schemas.records import Reason
 
 ACCEPTED: dict[str, Any] = {"StatusCode": 202, "Message": "Accepted"}
 NOT_STORED: dict[str, Any] = {"StatusCode": 500, "Message": "Not stored: Kafka has not acknowledged it. Send it again with the same ids."}
@@ -38,30 +35,6 @@ async def put_events(request: Request) -> Response:
     require_rate(request, admitted.caller, len(items))
     stored = await send_items(request, "put_events", items)
     return json_response({"Results": _results(items, stored)}, 202)
-
-
-async def update_one_endpoint(request: Request) -> Response:
-    """An endpoint's update: accepted once Kafka has acknowledged it."""
-    app_id, endpoint_id = request.path_params["app_id"], request.path_params["endpoint_id"]
-    admitted = await admit(request, Scope.INGEST, app_id)
-    await require_app(request, app_id)
-    require_rate(request, admitted.caller, 1)
-    sender, bytes_max = read_sender(request, admitted.caller.sent_at), api_of(request).settings.message_bytes_max
-    try:
-        if len(admitted.body) > bytes_max:
-            raise Unfit(Reason.TOO_LARGE, f"The endpoint has {len(admitted.body)} bytes; expected at most {bytes_max}.", {})
-        facts = read_endpoint(admitted.body)
-    except (Unreadable, Unfit) as error:
-        refusal = refuse(error, admitted.body, endpoint_id=endpoint_id)
-        item = Item(outgoing_refusal(refusal, app_id, sender, bytes_max), endpoint_id, None, refusal)
-        if not (await send_items(request, "endpoints", [item]))[0]:
-            raise ApiError(500, "InternalServerErrorException", NOT_STORED["Message"]) from None
-        raise bad_request(error.error) from None
-    stored = await send_items(request, "endpoints", [Item(update_endpoint(app_id, endpoint_id, facts, sender), endpoint_id)])
-    if not stored[0]:
-        # There is one item only: it fails as a whole, in the way that SDKs try again.
-        raise ApiError(500, "InternalServerErrorException", NOT_STORED["Message"])
-    return json_response({"Message": "Accepted", "RequestID": request.scope[REQUEST_ID]}, 202)
 
 
 def _results(items: list[Item], stored: list[bool]) -> dict[str, Any]:

@@ -34,11 +34,28 @@ class ApiMetrics:
         )
         self.bytes_held = Gauge("headwater_api_inflight_bytes", "Bytes of bodies and records held at this moment.", registry=registry)
         self.keys_age = Gauge("headwater_api_keys_age_seconds", "How long ago the keys in force were read.", registry=registry)
+        self.endpoints = Gauge("headwater_api_endpoints", "Endpoints that the API can show.", registry=registry)
+        self.endpoints_age = Gauge(
+            "headwater_api_endpoints_age_seconds",
+            "How long ago the moment is up to which accepted updates of endpoints are shown; -1 while none are.",
+            registry=registry,
+        )
+        self.endpoints_merged = Counter(
+            "headwater_api_endpoint_updates_merged_total",
+            "Landed updates that the API has merged into the endpoints it shows.",
+            registry=registry,
+        )
+        self.endpoints_failures = Counter(
+            "headwater_api_endpoints_failures_total",
+            "Attempts to load or follow the endpoints that failed and are made again.",
+            registry=registry,
+        )
         for door in DOORS:
             self.accepted.labels(door)
             self.not_stored.labels(door)
 
-    def watch(self, bytes_held: Callable[[], float], keys_age_secs: Callable[[], float]) -> None:
+    def watch(self, bytes_held: Callable[[], float], keys_age_secs: Callable[[], float], endpoints_age_secs: Callable[[], float]) -> None:
         """Let the gauges ask for what they show."""
         self.bytes_held.set_function(bytes_held)
         self.keys_age.set_function(keys_age_secs)
+        self.endpoints_age.set_function(endpoints_age_secs)

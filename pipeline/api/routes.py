@@ -5,7 +5,9 @@ from starlette.routing import Route
 from pipeline.api import (
     app_settings,
     apps,
+    attributes,
     calls,
+    endpoints,
     event_stream,
     events,
     export_jobs,
@@ -14,9 +16,11 @@ from pipeline.api import (
     import_jobs,
     ndjson,
     openapi,
+    phone_numbers,
     snippet,
     tags,
     targets,
+    users,
 )
 
 APP = "/v1/apps/{app_id}"
@@ -24,12 +28,20 @@ APP = "/v1/apps/{app_id}"
 ROUTES = [
     # Events, as SDKs send them
     Route(f"{APP}/events", events.put_events, methods=["POST"]),
-    Route(f"{APP}/endpoints/{{endpoint_id:path}}", events.update_one_endpoint, methods=["PUT"]),
     Route("/", targets.call_target, methods=["POST"]),
     Route("/v1/firehose/{stream}", firehose_delivery.take_delivery, methods=["POST"]),
     *(Route(f"/v1/{call}", calls.take_calls, methods=["POST"]) for call in calls.KINDS),
     Route(f"{APP}/ndjson", ndjson.take_lines, methods=["POST"]),
     Route("/t.js", snippet.show_snippet, methods=["GET"]),
+    # Endpoints; an id may have slashes, percent-encoded or not
+    Route(f"{APP}/endpoints", endpoints.update_batch, methods=["PUT"]),
+    Route(f"{APP}/endpoints/{{endpoint_id:path}}", endpoints.update_one, methods=["PUT"]),
+    Route(f"{APP}/endpoints/{{endpoint_id:path}}", endpoints.show_one, methods=["GET"]),
+    Route(f"{APP}/endpoints/{{endpoint_id:path}}", endpoints.delete_one, methods=["DELETE"]),
+    Route(f"{APP}/users/{{user_id:path}}", users.show_endpoints, methods=["GET"]),
+    Route(f"{APP}/users/{{user_id:path}}", users.delete_endpoints, methods=["DELETE"]),
+    Route(f"{APP}/attributes/{{attribute_type}}", attributes.remove_names, methods=["PUT"]),
+    Route("/v1/phone/number/validate", phone_numbers.validate_number, methods=["POST"]),
     # Apps
     Route("/v1/apps", apps.create_one, methods=["POST"]),
     Route("/v1/apps", apps.show_all, methods=["GET"]),

@@ -20,6 +20,7 @@ from pipeline.api.outlet import OpenOutlet, Outlet
 from pipeline.api.protocol import HeadLimits, build_protocol
 from pipeline.api.readiness import Readiness
 from pipeline.api.routes import ROUTES
+from pipeline.api.shown import AS_OF
 from pipeline.auth.gate import Gate
 from pipeline.auth.guests import GuestDesk
 from pipeline.auth.rates import Rates
@@ -28,6 +29,7 @@ from pipeline.config import Settings
 from pipeline.definitions.database import open_definitions, reading
 from pipeline.definitions.key_ring import KeyRing, load_key_ring
 from pipeline.definitions.vault import VaultError, build_vault
+from pipeline.endpoints.index import EndpointIndex
 from pipeline.stores import build_store
 from pipeline.topics import ensure_topics
 from schemas.errors import HeadwaterError
@@ -43,7 +45,7 @@ IDLE_SECS = 75
 # After SIGTERM: requests that are under way, then what Kafka has not answered for.
 STOP_SECS_MAX = 12
 # The longest list of response headers that a browser may see.
-_EXPOSED = ["x-amzn-errortype", "x-amzn-requestid", "retry-after", "date"]
+_EXPOSED = ["x-amzn-errortype", "x-amzn-requestid", "retry-after", "date", AS_OF]
 
 
 def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet = Outlet) -> Api:
@@ -77,7 +79,8 @@ def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet =
     # A body that is never held as a whole is refused for good, not for now.
     body_bytes_max = min(settings.api_body_bytes_max, settings.api_held_bytes_max)
     bodies = Bodies(body_bytes_max, settings.api_held_bytes_max, settings.api_read_secs_max)
-    metrics.watch(lambda: outlet.bytes_held + bodies.bytes_held, lambda: gate.age_secs)
+    endpoints = EndpointIndex(settings, metrics)
+    metrics.watch(lambda: outlet.bytes_held + bodies.bytes_held, lambda: gate.age_secs, lambda: endpoints.age_secs)
 
     def check_lake() -> None:
         store.client().head_bucket(Bucket=store.bucket)
@@ -88,7 +91,7 @@ def build_api(settings: Settings, metrics: ApiMetrics, open_outlet: OpenOutlet =
 
     readiness = Readiness({"kafka": outlet.check, "lake": check_lake, "keys": check_keys})
 
-    return Api(settings, outlet, gate, Rates(settings.api_guests_per_min), bodies, engine, streams, metrics, readiness)
+    return Api(settings, outlet, gate, Rates(settings.api_guests_per_min), bodies, engine, streams, metrics, readiness, endpoints)
 
 
 def build_app(api: Api) -> Starlette:
@@ -96,11 +99,13 @@ def build_app(api: Api) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        api.endpoints.start()
         tasks = [asyncio.create_task(each) for each in (_refresh_keys(api.gate), _make_topics(api.settings))]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.to_thread(api.outlet.close, STOP_SECS_MAX)
+        await asyncio.to_thread(api.endpoints.close, STOP_SECS_MAX)
         api.definitions.dispose()
 
     app = Starlette(

@@ -1,4 +1,4 @@
-"""The temporary folder of one query process: what does not fit in memory lies there, and is gone afterwards, even after a kill."""
+"""The temporary folder of one process: what does not fit in memory lies there, and is gone afterwards, even after a kill."""
 
 import fcntl
 import shutil
@@ -10,15 +10,20 @@ PREFIX = "headwater-sql-"
 
 
 class SpillFolder:
-    """A folder that this process alone uses. It is held by a lock, which ends with the process however that ends."""
+    """A folder that this process alone uses, in the system's folder of temporary files or in `within`, which is made.
 
-    def __init__(self) -> None:
-        _remove_abandoned(Path(tempfile.gettempdir()))
-        self.path, self._lock = _make_folder()
+    It is held by a lock, which ends with the process however that ends.
+    """
+
+    def __init__(self, within: Path | None = None) -> None:
+        folder = within or Path(tempfile.gettempdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
+        self.path, self._lock = _make_folder(folder)
         while not self.path.exists():
             # Another process took it for abandoned in the moment before it was locked.
             self._lock.close()
-            self.path, self._lock = _make_folder()
+            self.path, self._lock = _make_folder(folder)
 
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
@@ -26,8 +31,8 @@ class SpillFolder:
         self._lock.close()
 
 
-def _make_folder() -> tuple[Path, IO[str]]:
-    path = Path(tempfile.mkdtemp(prefix=PREFIX))
+def _make_folder(folder: Path) -> tuple[Path, IO[str]]:
+    path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder))
     lock = (path / "lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     return path, lock

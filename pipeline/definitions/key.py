@@ -10,8 +10,8 @@ from sqlalchemy import Row
 
 class Scope(StrEnum):
     INGEST = "ingest"  # send events and endpoints
-    READ = "read"  # ask for apps, settings and what was sent
-    MANAGE = "manage"  # create, change and delete apps
+    READ = "read"  # ask for apps, settings, endpoints and what was sent
+    MANAGE = "manage"  # create, change and delete apps, delete endpoints
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,13 @@
+-- One row per app_id and user_id that has an endpoint.
+select
+    app_id,
+    user_id,
+    any_value(user_attributes) as user_attributes,
+    count(*) as endpoint_count,
+    count(*) filter (where endpoint_status = 'ACTIVE') as active_endpoint_count,
+    min(creation_date) as created_at,
+    max(updated_at) as updated_at
+from core.endpoints
+-- An endpoint may have nobody behind it.
+where user_id is not null
+group by app_id, user_id
