@@ -57,7 +57,9 @@ class UpdateBuilder:
     def _judge(self, row: Row) -> _Endpoint | RowError:
         document: Any = row.values
         if not isinstance(document, dict):
-            return document if isinstance(document, RowError) else RowError(None, row.content, "expected an object")
+            return (
+                document if isinstance(document, RowError) else RowError(None, row.content, "expected a JSON object, which begins with {")
+            )
         # NDJSON travels byte for byte as it came; what stood in cells becomes JSON here.
         content = row.content or _encode(document)
         try:
