@@ -177,16 +177,16 @@ def test_a_process_killed_while_it_exports_leaves_whole_files_only(settings: Set
 @pytest.mark.parametrize("place", ["s3://{bucket}/lake/endpoints", "s3://{bucket}/", "s3://{bucket}/x/../lake/y"])
 def test_an_export_never_goes_into_the_lake(settings: Settings, place: str) -> None:
     before = list(build_store(settings).list_objects(""))
-    with pytest.raises(UsageError, match="the lake's own folder|cannot be used"):
+    with pytest.raises(UsageError, match=r"the lake's own folder|cannot be used"):
         export_endpoints(settings, "shop", place.format(bucket=settings.s3_bucket))
     assert list(build_store(settings).list_objects("")) == before
 
 
 def test_a_folder_that_holds_something_is_left_alone(settings: Settings, tmp_path: Path) -> None:
     write(tmp_path / "mine.txt", "x")
-    with pytest.raises(UsageError, match="holds 'mine.txt'; expected an empty one"):
+    with pytest.raises(UsageError, match=r"holds 'mine\.txt'; expected an empty one"):
         export_endpoints(settings, "shop", str(tmp_path))
     with pytest.raises(UsageError, match="is a file; expected a folder"):
         export_endpoints(settings, "shop", str(tmp_path / "mine.txt"))
-    with pytest.raises(UsageError, match="NoSuchBucket|cannot be used"):
+    with pytest.raises(UsageError, match=r"NoSuchBucket|cannot be used"):
         export_endpoints(settings, "shop", "s3://no-such-bucket-here/x")

@@ -320,7 +320,9 @@ def test_a_row_without_id_gets_one_of_its_content_and_place(tmp_path: Path) -> N
 
 
 def test_ids_seen_before_are_told_with_their_line_across_batches() -> None:
-    seen, expected, known = SeenIds(), [], {}
+    known: dict[str, int] = {}
+    expected: list[bool] = []
+    seen = SeenIds()
     for batch in range(40):
         ids = [f"Id-{(batch * 37 + number * 11) % 900}" for number in range(50)]
         lines = [batch * 50 + number + 2 for number in range(50)]
@@ -397,7 +399,9 @@ ENDPOINT = st.fixed_dictionaries(
         "User": st.fixed_dictionaries({"UserId": TEXT}, optional={"UserAttributes": LISTS.filter(bool)}),
     },
 )
-ENDPOINTS = st.lists(ENDPOINT, min_size=1, max_size=4, unique_by=lambda endpoint: endpoint["Id"].lower())
+ENDPOINTS: st.SearchStrategy[list[Json]] = st.lists(
+    ENDPOINT, min_size=1, max_size=4, unique_by=lambda endpoint: str(endpoint["Id"]).lower()
+)
 
 
 def columns_of(endpoints: list[Json]) -> list[str]:

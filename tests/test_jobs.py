@@ -1,13 +1,14 @@
 """Import and export jobs: asked for by boto3, run by processes that may be killed, each row once whatever happens to them."""
 
 import datetime as dt
+import functools
 import gzip
 import json
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -329,12 +330,14 @@ def test_a_runner_killed_again_and_again_loses_and_repeats_no_row(quick: Setting
             return find_job(connection, "shop", JobKind.IMPORT, job.job_id)
 
     ledgers = quick.home / "imports" / "endpoints" / "shop"
+
+    def notes() -> list[str]:
+        return [path.read_text() for path in ledgers.glob("*.json")]
+
     for _ in range(3):
-        before = [path.read_text() for path in ledgers.glob("*.json")]
+        before = notes()
         with job_runner(quick, tmp_path):
-            wait_until(
-                lambda before=before: now().is_ended or [path.read_text() for path in ledgers.glob("*.json")] != before, "it is further"
-            )  # type: ignore[misc]
+            wait_until(functools.partial(_is_further, notes, before, lambda: now().is_ended), "it is further")
     assert not now().is_ended
     # Two at once: one runs it, the other finds nothing to do.
     with job_runner(quick, tmp_path), job_runner(quick, tmp_path):
@@ -346,6 +349,10 @@ def test_a_runner_killed_again_and_again_loses_and_repeats_no_row(quick: Setting
     assert len(ids) == 2 * rows
     assert len(list(ledgers.glob("*.json"))) == 0
     engine.dispose()
+
+
+def _is_further(notes: Callable[[], list[str]], before: list[str], is_ended: Callable[[], bool]) -> bool:
+    return is_ended() or notes() != before
 
 
 def test_a_file_that_was_finished_just_before_its_runner_died_counts_as_done(quick: Settings, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pipeline.endpoints.files.imports import EndpointImportOptions, import_endpo
 from pipeline.imports.mapping_file import load_mapping, require_fields
 from pipeline.imports.outcome import Outcome, Status
 from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.lean_memory import collect_seldom
 from pipeline.report import format_value, print_json, print_rows
 from schemas.errors import UsageError
 
@@ -42,6 +43,7 @@ def endpoints(
 
     Exit status 1 when a file was not read to its end or a row was rejected.
     """
+    collect_seldom()
     options = EndpointImportOptions(app_id, again, dry_run, shows_progress=not as_json)
     _report(import_endpoints(load_settings(), paths, options), as_json)
 

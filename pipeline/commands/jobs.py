@@ -9,6 +9,7 @@ import typer
 from pipeline.config import load_settings
 from pipeline.definitions.database import opened_definitions
 from pipeline.jobs.runner import JobRunner
+from pipeline.lean_memory import collect_seldom
 from pipeline.logs import set_up_logs
 
 app = typer.Typer()
@@ -26,6 +27,7 @@ def jobs() -> None:
     is_over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: is_over.set())
+    collect_seldom()
     with opened_definitions(settings) as engine:
         runner = JobRunner(settings, engine, is_over)
         log.info("Jobs are run by %s; one that is silent for %g s is taken over.", runner.owner, settings.job_lease_secs)
