@@ -11,6 +11,7 @@ from pipeline.api.context import admit, api_of, require_app
 from pipeline.api.definitions import change_definitions, parse_object, read_definitions
 from pipeline.api.errors import ApiError, bad_request, json_response, not_found
 from pipeline.definitions.key import Scope
+from pipeline.endpoints.files.addresses import split_s3
 from pipeline.jobs.records import Job, JobKind, RivalJobError, create_job, find_job, list_jobs
 from pipeline.jobs.urls import check_job_url
 from pipeline.moments import format_moment
@@ -29,6 +30,8 @@ async def make_job(request: Request, kind: JobKind, read_definition: ReadDefinit
     address, definition = read_definition(parse_object(admitted.body))
     try:
         check_job_url(api_of(request).settings, address)
+        # A job is told from another by it, however it is written.
+        address = "s3://" + "/".join(split_s3(address)).rstrip("/")
     except UsageError as error:
         raise bad_request(str(error)) from None
 

@@ -3,7 +3,7 @@
 import time
 
 from pipeline.config import Settings
-from pipeline.endpoints.files.export import Exported, export_endpoints
+from pipeline.endpoints.files.export import Exported, export_endpoints, find_export
 from pipeline.jobs.lease import Lease
 from pipeline.jobs.records import Job, JobStatus
 from pipeline.jobs.tally import Tally
@@ -31,7 +31,9 @@ def run_export(settings: Settings, job: Job, lease: Lease, tally: Tally) -> None
             lease.save(total_processed=exported.rows, completed_pieces=len(exported.files), total_pieces=len(exported.files) + 1)
 
     lease.save(status=JobStatus.PROCESSING)
-    exported = export_endpoints(settings, job.app_id, target, on_part=hear)
+    earlier = find_export(settings, target)
+    # A runner may have been killed after its last file and before it had noted that.
+    exported = earlier if earlier is not None and earlier.is_finished else export_endpoints(settings, job.app_id, target, on_part=hear)
     for name in exported.files:
         tally.piece(f"{exported.address}/{name}").status = "completed"
     tally.piece(f"{exported.address}/{exported.files[0]}").processed = exported.rows

@@ -72,6 +72,12 @@ def export_endpoints(
     return exported
 
 
+def find_export(settings: Settings, address: str) -> Exported | None:
+    """What was written into a folder, where an export of ours was; None where none was begun."""
+    folder = open_folder(settings, address)
+    return Exported(**json.loads(folder.get(NOTE))) if NOTE in folder.list_names() else None
+
+
 def _endpoints(reader: Reader, app_id: str) -> Iterator[dict[str, Any]]:
     answer = reader.con.execute("select * from core.endpoints where app_id = $app_id order by endpoint_id", {"app_id": app_id})
     for batch in answer.to_arrow_reader(_BATCH_ROWS):
