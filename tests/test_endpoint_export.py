@@ -183,10 +183,12 @@ def test_an_export_never_goes_into_the_lake(settings: Settings, place: str) -> N
 
 
 def test_a_folder_that_holds_something_is_left_alone(settings: Settings, tmp_path: Path) -> None:
-    write(tmp_path / "mine.txt", "x")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder / "mine.txt", "x")
     with pytest.raises(UsageError, match=r"holds 'mine\.txt'; expected an empty one"):
-        export_endpoints(settings, "shop", str(tmp_path))
+        export_endpoints(settings, "shop", str(folder))
     with pytest.raises(UsageError, match="is a file; expected a folder"):
-        export_endpoints(settings, "shop", str(tmp_path / "mine.txt"))
+        export_endpoints(settings, "shop", str(folder / "mine.txt"))
     with pytest.raises(UsageError, match=r"NoSuchBucket|cannot be used"):
         export_endpoints(settings, "shop", "s3://no-such-bucket-here/x")
