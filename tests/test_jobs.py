@@ -123,6 +123,15 @@ def test_of_two_runners_one_takes_a_job_and_the_other_only_when_that_one_is_sile
     assert now.total_pieces == 1
 
 
+def test_without_a_lease_two_runners_would_run_the_same_job(shop: Engine) -> None:
+    new_job(shop)
+    assert take_job(shop, "a", 30, lambda: NOON) is not None
+    later = NOON + dt.timedelta(milliseconds=1)
+    assert take_job(shop, "b", 30, lambda: later) is None
+    # The control: a lease of no length is none.
+    assert take_job(shop, "b", 0, lambda: later) is not None
+
+
 @pytest.mark.parametrize(
     ("allowed", "address", "said"),
     [

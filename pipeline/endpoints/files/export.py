@@ -20,8 +20,8 @@ from schemas.errors import UsageError
 PART_ROWS = 250_000
 _BATCH_ROWS = 2000
 # Its name begins with _: the import passes it over.
-NOTE = "_export.json"
-_PART = re.compile(r"part-\d{5}\.(json|csv)\.gz|\.(part-\d{5}\.(json|csv)\.gz|_export\.json)\.new")
+NOTE = "_export"
+_PART = re.compile(r"part-\d{5}\.(json|csv)\.gz|\.(part-\d{5}\.(json|csv)\.gz|_export)\.new")
 
 
 @dataclass
