@@ -20,7 +20,7 @@ from pipeline.stack.programs import environment
 from pipeline.stores import build_store
 from schemas.errors import UsageError
 from tests.conftest import RunHeadwater
-from tests.endpoint_rows import write, write_csv
+from tests.endpoint_imports import write, write_csv
 from tests.worker_process import WorkerProcess, running, wait_until
 
 pytestmark = pytest.mark.usefixtures("topics")

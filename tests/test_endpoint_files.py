@@ -27,7 +27,7 @@ from pipeline.endpoints.files.write import CsvWriter, NdjsonWriter
 from pipeline.imports.outcome import Status
 from pipeline.imports.rows import BrokenFileError, FileError
 from schemas.errors import UsageError
-from tests.endpoint_rows import Json, check, read_updates, write
+from tests.endpoint_imports import Json, check, read_updates, write
 
 CSV = """Id,Address,ChannelType,OptOut,RequestId,EffectiveDate,EndpointStatus,CreationDate,CohortId,Attributes.interests,Attributes.interests,Attributes.a b.c,Metrics.logins,Demographic.Locale,Demographic.PlatformVersion,Location.Country,Location.Latitude,User.UserId,User.UserAttributes.name
 one,a@example.com,EMAIL,ALL,r1,2026-01-01T00:00:00.000Z,INACTIVE,2025-01-01T00:00:00.000Z,42,music,sport,x,1.5,de_DE,17,DE,-52.5,u1,Ann

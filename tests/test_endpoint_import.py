@@ -23,7 +23,7 @@ from pipeline.stores import build_store
 from sinks.imports import Imports
 from tests.archives import read_raw_events, stream_record, write_lines
 from tests.conftest import RunHeadwater
-from tests.endpoint_rows import sent_ids, sent_updates, write, write_csv
+from tests.endpoint_imports import sent_ids, sent_updates, write, write_csv
 
 pytestmark = pytest.mark.usefixtures("topics")
 ROWS = 60_000

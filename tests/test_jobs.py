@@ -30,7 +30,7 @@ from pipeline.stores import build_store
 from schemas.errors import UsageError
 from tests.api_process import ApiProcess, client, make_access_key, make_app, serving
 from tests.conftest import RunHeadwater
-from tests.endpoint_rows import sent_ids, sent_updates, write_csv
+from tests.endpoint_imports import sent_ids, sent_updates, write_csv
 from tests.test_endpoint_export import PINPOINT, state, wait_for
 from tests.worker_process import WorkerProcess, running, wait_until
 
