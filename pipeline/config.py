@@ -209,6 +209,9 @@ class Settings(BaseSettings):
     maintain_vacuum_retention_hours: float = _setting(
         6, "how long the files of an earlier version are kept, for readers that hold that version", "6", ge=1, le=8760
     )
+    endpoint_snapshot_rows_min: int = _setting(
+        10_000, "endpoint updates that make a new snapshot of endpoints; fewer make one once the oldest is an hour old", "10000", ge=1
+    )
     maintain_metrics_port: int = _setting(0, "port of /metrics of maintenance; 0: 9463 and the port offset", "9463", ge=0, le=65535)
 
     # Asking

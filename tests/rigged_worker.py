@@ -60,13 +60,13 @@ class UnguardedLanding(Landing):
 
     def flush(self, ranges: Sequence[Range], judge: object, fenced: list[Range], landed: list[Range]) -> Steps:
         judged = judge(ranges, {one.position: frozenset() for one in ranges})  # type: ignore[operator]
-        for table, rows in ((self.dead_letters, judged.dead), (self.events, judged.events)):
-            yield f"before {table.name} upload"
+        for table, name, rows in ((self.dead_letters, "dead_letters", judged.dead), (self.events, "events", judged.events)):
+            yield f"before {name} upload"
             uploads = table.upload(rows)
-            yield f"before {table.name} commit"
+            yield f"before {name} commit"
             table.refresh()
             table.commit(uploads, {})
-            yield f"after {table.name} commit"
+            yield f"after {name} commit"
         landed += ranges
 
 

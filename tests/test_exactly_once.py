@@ -19,7 +19,7 @@ from pipeline.audit import audit_lake, summarize
 from pipeline.config import Settings
 from pipeline.producer import Producer, record_key
 from pipeline.stores import build_store
-from pipeline.topology import RAW_EVENTS, topic_name
+from pipeline.topology import LANDING_TABLES, RAW_EVENTS, topic_name
 from tests.worker_process import WorkerProcess, running, wait_until
 
 SEED = 20261124
@@ -28,11 +28,13 @@ SEED = 20261124
 class Load:
     """Sends records at a steady rate from a thread, some resent and some malformed, and keeps what Kafka acknowledged."""
 
+    topic = RAW_EVENTS
+
     def __init__(self, settings: Settings, seed: int, per_sec: int = 3000) -> None:
         self.acknowledged: Counter[tuple[int, int, int]] = Counter()
         self._chance = random.Random(seed)
         self._per_sec = per_sec
-        self._producer = Producer(settings, topic_name(settings, RAW_EVENTS), self._note)
+        self._producer = Producer(settings, topic_name(settings, self.topic), self._note)
         self._is_done = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -57,15 +59,18 @@ class Load:
         while not self._is_done.wait(0.1):
             for _ in range(self._per_sec // 10):
                 number += 1
-                key, value = before if number % 20 == 0 else self._garbage() if number % 20 == 1 else self._event(number)
+                key, value = (
+                    before if number % 20 == 0 else self._garbage() if number % 20 == 1 else self.build_record(number, self._chance)
+                )
                 before = (key, value)
                 digest = xxhash.xxh3_64(value).intdigest()
                 self._producer.send(key, value, tag=digest - (1 << 64) if digest >= 1 << 63 else digest)
             self._producer.poll()
 
-    def _event(self, number: int) -> tuple[bytes, bytes]:
-        event_id = str(uuid.UUID(int=self._chance.getrandbits(128)))
-        endpoint_id = f"endpoint-{self._chance.randrange(500)}"
+    def build_record(self, number: int, chance: random.Random) -> tuple[bytes, bytes]:
+        """Key and value of a record with an id of its own."""
+        event_id = str(uuid.UUID(int=chance.getrandbits(128)))
+        endpoint_id = f"endpoint-{chance.randrange(500)}"
         record = {
             "event_id": event_id,
             "event_type": "screen.view",
@@ -82,9 +87,9 @@ class Load:
 
 
 def rows_in_lake(settings: Settings) -> Counter[tuple[int, int, int]]:
-    """(partition, offset, payload hash) of every row of both tables, read from the Parquet files that the log names."""
+    """(partition, offset, payload hash) of every row of the tables that streams land in, read from the Parquet files that the log names."""
     store, found = build_store(settings), Counter[tuple[int, int, int]]()
-    for table in ("events", "dead_letters"):
+    for table in (*LANDING_TABLES, "dead_letters"):
         keys = store.client().get_paginator("list_objects_v2").paginate(Bucket=store.bucket, Prefix=f"lake/{table}/_delta_log/")
         for page in keys:
             for entry in page.get("Contents", []):
@@ -97,7 +102,9 @@ def rows_in_lake(settings: Settings) -> Counter[tuple[int, int, int]]:
     return found
 
 
-def run_under_kills(settings: Settings, folder: Path, kills: int, seed: int, is_guarded: bool = True) -> Load:
+def run_under_kills(
+    settings: Settings, folder: Path, kills: int, seed: int, is_guarded: bool = True, build_load: type[Load] = Load
+) -> Load:
     """Two workers under load; half of the kills come from outside at random moments, half by their own hand at a step of landing."""
     rig = {"RIG_SEED": str(seed)} | ({} if is_guarded else {"RIG_UNGUARDED": "1"})
     workers = [
@@ -105,7 +112,7 @@ def run_under_kills(settings: Settings, folder: Path, kills: int, seed: int, is_
         for number in range(2)
     ]
     chance, killed, outside = random.Random(seed), 0, 0
-    with running(*workers), Load(settings, seed) as load:
+    with running(*workers), build_load(settings, seed) as load:
         while killed < kills:
             is_from_outside = outside < kills // 2
             if is_from_outside and not threading.Event().wait(chance.uniform(1, 4)):
@@ -124,7 +131,7 @@ def run_under_kills(settings: Settings, folder: Path, kills: int, seed: int, is_
     if not is_guarded:
         finisher = [WorkerProcess(settings, folder, number, "tests.rigged_worker", RIG_UNGUARDED="1") for number in range(2)]
     with running(*finisher):
-        wait_until(lambda: len(rows_in_lake(settings)) >= load.count, f"all {load.count} records in the lake")
+        wait_until(lambda: len(rows_in_lake(settings)) >= load.count, f"all {load.count} records in the lake", secs_max=180)
         assert [worker.stop() for worker in finisher] == [0, 0]
     return load
 

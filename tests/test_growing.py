@@ -63,13 +63,13 @@ def pids(settings: Settings) -> dict[str, int | None]:
 
 def workers(settings: Settings) -> list[dict[str, Any]]:
     """What `headwater status --json` says of those who read raw-events."""
-    topic, _ = json.loads(headwater(settings, "status", "--json").stdout)["stream"]["topics"]
+    topic, *_ = json.loads(headwater(settings, "status", "--json").stdout)["stream"]["topics"]
     return list(topic["workers"])
 
 
 def partitions(settings: Settings) -> list[dict[str, int]]:
     """How far each partition of raw-events has landed."""
-    topic, _ = read_stream_status(settings, is_fresh_wanted=False)["topics"]
+    topic, *_ = read_stream_status(settings, is_fresh_wanted=False)["topics"]
     found: list[dict[str, int]] = topic["partitions"]
     assert len(found) == 6
     return found

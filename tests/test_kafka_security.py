@@ -77,7 +77,7 @@ def test_events_are_sent_land_and_are_counted_through_a_listener_of_each_kind(
         sent = producer.acknowledged + json.loads(simulated.stdout)["acknowledged"]
         assert sent > 50
         wait_until(lambda: landed_count(settings) == sent, "all have landed")
-        topic, _ = json.loads(headwater(settings, "status", "--json").stdout)["stream"]["topics"]
+        topic, *_ = json.loads(headwater(settings, "status", "--json").stdout)["stream"]["topics"]
         assert (topic["topic"], topic["lag"], topic["freshness_seconds"]) == (raw_events(settings), 0, 0)
         assert sum(partition["next_offset"] for partition in topic["partitions"]) == sent
         assert worker.stop() == 0, worker.log.read_text()

@@ -31,6 +31,7 @@ from pipeline.config import Settings
 from pipeline.doctor.finding import State
 from pipeline.stores import build_store
 from pipeline.stream_status import read_stream_status
+from pipeline.topology import ENDPOINT_UPDATES, topic_name
 from pipeline.worker import build_streams
 from schemas.records import DEAD, Reason
 from schemas.tables import FOLDER, load_table
@@ -354,7 +355,9 @@ def test_a_stream_that_was_idle_catches_up_with_nothing_since_both_have_one_hand
     assert (len([key for key in read if "lake/events/_delta_log" in key]) >= 20) == (not is_shared)
     monkeypatch.undo()
     streams = build_streams(settings)
-    assert {id(stream.ingest.landing.events) for stream in streams} == {id(streams[0].ingest.landing.events)}
+    of_events = [stream.ingest.landing for stream in streams if stream.ingest.landing.events.name == "events"]
+    assert (len(of_events), len({id(landing.events) for landing in of_events})) == (2, 1)
+    assert len({id(stream.ingest.landing.dead_letters) for stream in streams}) == 1
     assert audit(settings)["is_clean"]
 
 
@@ -384,7 +387,7 @@ def test_one_worker_lands_events_and_refusals_and_every_command_tells_of_both(
         assert (found["headwater_flush_failures_total"], found["headwater_partitions_fenced_total"]) == (0, 0)
         assert (found["headwater_events_landed_total"], found["headwater_dead_letters_total"]) == (46, 23)
 
-        raw, other = read_stream_status(settings)["topics"]
+        raw, other, _ = read_stream_status(settings)["topics"]
         assert (raw["topic"], other["topic"], raw["lag"], other["lag"]) == (raw_events(settings), topic, 0, 0)
         assert sum(row["next_offset"] for row in other["partitions"]) == 22
         assert (raw["ended_topics"], other["ended_topics"], raw["gaps"], other["gaps"]) == ([], [], [], [])
@@ -395,7 +398,11 @@ def test_one_worker_lands_events_and_refusals_and_every_command_tells_of_both(
     done = run_headwater("audit", "--deep", "--json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["waiting"], said["consumed"], said["landed"], said["dead"]) == (0, 0, 70, 47, 23)
-    assert {one["topic"]: one["compared"] for one in said["deep"]["partitions"]}.keys() == {raw_events(settings), topic}
+    assert {one["topic"]: one["compared"] for one in said["deep"]["partitions"]}.keys() == {
+        raw_events(settings),
+        topic,
+        topic_name(settings, ENDPOINT_UPDATES),
+    }
     assert (said["deep"]["compared"], said["deep"]["equal"]) == (70, 70)
     said = json.loads(run_headwater("trace", "refused-7", "--json").stdout)
     assert (said["answers"], said["dead_letters"][0]["topic"]) == (["dead letter"], topic)

@@ -49,7 +49,7 @@ def delete_records(settings: Settings, before: int) -> None:
 
 def topic_status(settings: Settings) -> dict[str, Any]:
     """What `headwater status --json` says of raw-events."""
-    found, _ = read_stream_status(settings)["topics"]
+    found, *_ = read_stream_status(settings)["topics"]
     return dict(found)
 
 

@@ -1,4 +1,4 @@
-"""`headwater dead-letters replay`: send dead letters to raw-events again, each once."""
+"""`headwater dead-letters replay`: send dead letters again, each once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -57,9 +57,9 @@ def replay(
         ),
     ] = False,
 ) -> None:
-    """Send dead letters to raw-events, after a fix if one is given; each once, whatever dies when. Shows what would happen, unless --send.
+    """Send dead letters to raw-events again, after a fix if one is given; each once, whatever dies when. Shows what would happen, unless --send.
 
-    Those of rejected-events, which the collector refused, go to raw-events too: what was refused, without its envelope. A dead letter keeps its key and carries where it came from. It is replayed once for ever; if it becomes a dead letter again, that one has a
+    Those of rejected-events, which the collector refused, go to raw-events too: what was refused, without its envelope; those of endpoint-updates go there. A dead letter keeps its key and carries where it came from. It is replayed once for ever; if it becomes a dead letter again, that one has a
     position of its own. Those without bytes (too large, unreadable under redaction) cannot be. A replay that was killed is finished by
     the next one with --send, before anything else. Exit status 1 when Kafka no longer tells of some whether they were sent, and they were left alone,
     or when it refuses some that were begun.

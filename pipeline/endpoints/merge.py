@@ -38,9 +38,13 @@ class EndpointStates:
     Batches come in the order of acceptance. A row below the offset that a merge has covered is passed over when it comes again.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        """`con`: a DuckDB without schemas `lake`, `staging` and `core`; its memory limit and threads are the owner's affair."""
+    def __init__(self, con: duckdb.DuckDBPyConnection, is_indexed: bool = True) -> None:
+        """`con`: a DuckDB without schemas `lake`, `staging` and `core`; its memory limit and threads are the owner's affair.
+
+        Not `is_indexed`: for who merges and looks nothing up.
+        """
         self._con = con
+        self._indexed = _INDEXED if is_indexed else ()
         self._replaced = 0
         self._as_of: datetime | None = None
         con.execute("set global TimeZone = 'UTC'")
@@ -135,11 +139,11 @@ class EndpointStates:
         self._replaced = 0
 
     def _index(self) -> None:
-        for column in _INDEXED:
+        for column in self._indexed:
             self._con.execute(f"create index {STATES}_{column} on lake.{STATES} ({column})")
 
     def _drop_indexes(self) -> None:
-        for column in _INDEXED:
+        for column in self._indexed:
             self._con.execute(f"drop index lake.{STATES}_{column}")
 
     def _one(self, sql: str) -> Any:

@@ -1,5 +1,7 @@
 """The tables and views that merging needs, in a DuckDB that holds nothing else: the files of queries/, over tables in place of the lake's."""
 
+import functools
+
 import duckdb
 
 from pipeline.ask.views import LAKE, View, load_views
@@ -21,7 +23,7 @@ def create_merging_views(con: duckdb.DuckDBPyConnection) -> None:
     """Create core.endpoint_merges over both tables, with the views that it reads."""
     for schema in ("staging", "core"):
         con.execute(f"create schema {schema}")
-    views = {view.name: view for view in load_views()}
+    views = _views()
     wanted = _reads(views, _MERGES)
     for view in views.values():
         if view.name in wanted:
@@ -30,7 +32,13 @@ def create_merging_views(con: duckdb.DuckDBPyConnection) -> None:
 
 def load_view(name: str) -> View:
     """One view of queries/."""
-    return next(view for view in load_views() if view.name == name)
+    return _views()[name]
+
+
+@functools.cache
+def _views() -> dict[str, View]:
+    """In their order; the files do not change while a process runs."""
+    return {view.name: view for view in load_views()}
 
 
 def _reads(views: dict[str, View], name: str) -> set[str]:

@@ -29,6 +29,9 @@ class MaintenanceMetrics:
             "headwater_maintain_files_deleted_total", "Files of earlier versions that were deleted.", ["table"], registry=registry
         )
         self.dedup_keys = Counter("headwater_maintain_dedup_keys_total", "Keys added to the snapshot of dedup keys.", registry=registry)
+        self.endpoint_updates = Counter(
+            "headwater_maintain_endpoint_updates_total", "Endpoint updates merged into the snapshot of endpoints.", registry=registry
+        )
         self.refusals = Counter(
             "headwater_maintain_refusals_total",
             "Commits of maintenance that the table refused, and runs left to a rival.",

@@ -16,7 +16,9 @@ class MaintainRules:
     `file_bytes_target`: size of a compacted file; one of half that size is left alone. `files_max`: small files of about one size
     that a folder may have. `quiet_secs`: silence after which a folder of an earlier day is compacted whole. `checkpoint_commits`:
     commits after which a checkpoint is written. `stretch_bytes`: rows that are held and sorted at once, as Arrow has them;
-    memory is a few times that. `upload_secs_max`: age at which an uploaded file is not committed any more.
+    memory is a few times that. `upload_secs_max`: age at which an uploaded file is not committed any more. `endpoint_rows_min`,
+    `endpoint_secs_max`: updates of endpoints, or the age of the oldest, at which they are merged into a new snapshot, in
+    `endpoint_memory_bytes`.
     """
 
     file_bytes_target: int = 128_000_000
@@ -28,6 +30,9 @@ class MaintainRules:
     dedup_window_secs: float = 7 * 86400
     stretch_bytes: int = 48_000_000
     upload_secs_max: float = 600
+    endpoint_rows_min: int = 10_000
+    endpoint_secs_max: float = 3600
+    endpoint_memory_bytes: int = 1_000_000_000
 
 
 def build_rules(settings: Settings) -> MaintainRules:
@@ -38,6 +43,7 @@ def build_rules(settings: Settings) -> MaintainRules:
         log_retention_secs=settings.maintain_log_retention_hours * 3600,
         vacuum_retention_secs=settings.maintain_vacuum_retention_hours * 3600,
         dedup_window_secs=settings.dedup_window_hours * 3600,
+        endpoint_rows_min=settings.endpoint_snapshot_rows_min,
     )
 
 

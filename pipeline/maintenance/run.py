@@ -16,9 +16,12 @@ from deltalake.exceptions import DeltaError
 import schemas.tables
 from agents.dedup.snapshot import NAME as DEDUP_KEYS
 from pipeline.config import Settings
+from pipeline.endpoints.end_offsets import ask_end_offsets
+from pipeline.endpoints.merging_views import STATES, UPDATES
 from pipeline.event_stream import build_connection
 from pipeline.maintenance.compact import RivalError, RowsDifferError, Tenure, compact_group
 from pipeline.maintenance.dedup_keys import extend_dedup_keys
+from pipeline.maintenance.endpoint_states import AskEnds, merge_endpoint_states
 from pipeline.maintenance.log_upkeep import Vacuum, keep_log
 from pipeline.maintenance.metrics import MaintenanceMetrics
 from pipeline.maintenance.plan import plan_compaction, small_file_counts
@@ -63,6 +66,7 @@ class Maintenance:
     connection: duckdb.DuckDBPyConnection
     spill_folder: Path
     vacuums: dict[str, Vacuum]
+    ask_ends: AskEnds
     clock: Callable[[], float] = time.time
 
     def run(self, reports: list[TableReport]) -> Iterator[str]:
@@ -75,7 +79,7 @@ class Maintenance:
             compacted: list[int] = []
             self.metrics.declare(table.name)
             try:
-                if table.exists() or table.name == DEDUP_KEYS:
+                if table.exists() or self._is_wanted(table):
                     yield from self._keep_alone(table, compacted)
                     reports.append(self._report(table, compacted, None))
             except (RowsDifferError, *_OUTAGES) as error:
@@ -95,7 +99,7 @@ class Maintenance:
 
     def _keep(self, table: KeptTable, compacted: list[int]) -> Iterator[str]:
         """The steps for one table. New dedup keys come before compaction: the files that hold them are small yet, and few."""
-        if table.name == DEDUP_KEYS:
+        if self._is_wanted(table):
             table.ensure()
         table.refresh()
         if table.set_properties(table_properties(table, self.rules)):
@@ -103,6 +107,8 @@ class Maintenance:
         tenure = Tenure(table)
         if table.name == DEDUP_KEYS:
             yield from self._extend(table, tenure)
+        if table.name == STATES:
+            yield from self._merge(table, tenure)
         for group in plan_compaction(table.files(), self.rules, self.clock()):
             is_done = yield from compact_group(table, group, tenure, self.rules, self.spill_folder, self.clock())
             if not is_done:
@@ -117,12 +123,27 @@ class Maintenance:
         yield from keep_log(table, self.rules)
 
     def _extend(self, keys: KeptTable, tenure: Tenure) -> Iterator[str]:
-        events = next(table for table in self.tables if table.name == "events")
+        events = self._table("events")
         if not events.exists():
             return
         events.refresh()
         added = yield from extend_dedup_keys(events, keys, self.connection, tenure, self.rules, self.spill_folder, self.clock())
         self.metrics.dedup_keys.inc(added)
+
+    def _merge(self, states: KeptTable, tenure: Tenure) -> Iterator[str]:
+        updates = self._table(UPDATES)
+        if not updates.exists():
+            return
+        updates.refresh()
+        merged = yield from merge_endpoint_states(updates, states, self.ask_ends, tenure, self.rules, self.spill_folder, self.clock)
+        self.metrics.endpoint_updates.inc(merged)
+
+    def _is_wanted(self, table: KeptTable) -> bool:
+        """Tables that maintenance itself makes: the snapshots."""
+        return table.name == DEDUP_KEYS or (table.name == STATES and self._table(UPDATES).exists())
+
+    def _table(self, name: str) -> KeptTable:
+        return next(table for table in self.tables if table.name == name)
 
     def _delete_old_files(self, table: KeptTable) -> Iterator[str]:
         vacuum = self.vacuums.setdefault(table.name, Vacuum())
@@ -159,7 +180,17 @@ def build_maintenance(
     """Wire maintenance; nothing runs yet. `rules` in place of those of the settings."""
     store = build_store(settings)
     tables = tuple(KeptTable(store, load_table(name)) for name in table_names())
-    return Maintenance(store, tables, rules or build_rules(settings), metrics, build_connection(), settings.home / "spill", {}, clock)
+    return Maintenance(
+        store,
+        tables,
+        rules or build_rules(settings),
+        metrics,
+        build_connection(),
+        settings.home / "spill",
+        {},
+        lambda: ask_end_offsets(settings),
+        clock,
+    )
 
 
 def table_names() -> list[str]:

@@ -25,9 +25,15 @@ replays as (
     group by all
 ),
 
+rows_landed as (
+    select event_id, _topic_id, _partition, _offset from staging.events
+    union all
+    select update_id as event_id, _topic_id, _partition, _offset from staging.endpoint_updates
+),
+
 landed as (
     select _topic_id as sent_topic_id, _partition as sent_partition, _offset as sent_offset, event_id
-    from staging.events
+    from rows_landed
     semi join replays on _topic_id = replays.sent_topic_id and _partition = replays.sent_partition and _offset = replays.sent_offset
 ),
 

@@ -13,6 +13,7 @@ from pipeline.config import Settings
 from tests.bench import report
 from tests.bench.api import measure_api
 from tests.bench.endpoint_import import measure_endpoint_import
+from tests.bench.endpoints import measure_endpoints
 from tests.bench.freshness import measure_freshness
 from tests.bench.ground import open_ground
 from tests.bench.memory import measure_memory
@@ -29,6 +30,7 @@ SECTIONS: dict[str, Callable[[Settings, Sizes, Sequence[Row]], Iterator[Row]]] =
     "path": measure_paths,
     "peers": measure_peers,
     "api": measure_api,
+    "endpoints": measure_endpoints,
     "freshness": measure_freshness,
     "endpoint_import": measure_endpoint_import,
     "memory": measure_memory,

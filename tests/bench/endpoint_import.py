@@ -23,13 +23,13 @@ def measure_endpoint_import(ground: Settings, sizes: Sizes, before: Sequence[Row
     """Rows a second from the command's start to its end: reading, checking, sending, acknowledged by Kafka, remembered by the lake."""
     with open_scene(ground, "endpoint-import") as settings:
         path = settings.home / "endpoints.csv"
-        write_endpoints(path, sizes.endpoint_rows)
+        write_endpoints(path, sizes.endpoints)
         secs, cpu_secs = import_file(settings, path)
     yield Row(
         "endpoint_import",
-        f"{sizes.endpoint_rows:,} endpoints, CSV",
-        cpu_us=cpu_secs / sizes.endpoint_rows * 1e6,
-        events_per_sec=sizes.endpoint_rows / secs,
+        f"{sizes.endpoints:,} endpoints, CSV",
+        cpu_us=cpu_secs / sizes.endpoints * 1e6,
+        events_per_sec=sizes.endpoints / secs,
         budget=Budget("events_per_sec", 20_000, is_least=True),
         note="one process; an event is a row",
     )

@@ -54,7 +54,7 @@ class Sizes:
     peer_events: int
     slow_peer_events: int
     api_secs: float
-    endpoint_rows: int
+    endpoints: int
 
 
 FULL = Sizes("full", 300_000, 1_000_000, (1, 4, 16), (1, 2), 40, 10_000_000, 400_000, 60_000, 15, 1_000_000)
