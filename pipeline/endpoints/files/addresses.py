@@ -1,10 +1,12 @@
 """Where files of endpoints may lie: anywhere that the store's key reaches, but never in the lake's own folder."""
 
+import re
 from pathlib import Path
 
 from pipeline.config import Settings
 from schemas.errors import UsageError
 
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _EXPECTED = "expected s3://bucket/prefix, its parts neither empty nor . or .."
 
 
@@ -22,7 +24,12 @@ def split_s3(address: str) -> tuple[str, str]:
     """Bucket and key of an s3:// address. Raises UsageError."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
     parts = key.rstrip("/").split("/") if key.rstrip("/") else []
-    if not address.startswith("s3://") or not bucket or any(part in {"", ".", ".."} for part in parts) or not key.isprintable():
+    if (
+        not address.startswith("s3://")
+        or not _BUCKET.fullmatch(bucket)
+        or any(part in {"", ".", ".."} for part in parts)
+        or not key.isprintable()
+    ):
         raise UsageError(f"Address '{address[:200]}' cannot be used; {_EXPECTED}.")
     return bucket, "/".join(parts)
 
