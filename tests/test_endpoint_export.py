@@ -18,7 +18,7 @@ from pipeline.endpoints.files.imports import EndpointImportOptions, import_endpo
 from pipeline.imports.outcome import Status
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
-from schemas.errors import UsageError
+from schemas.errors import UnavailableError, UsageError
 from tests.conftest import RunHeadwater
 from tests.endpoint_imports import write, write_csv
 from tests.worker_process import WorkerProcess, running, wait_until
@@ -71,7 +71,15 @@ def state(settings: Settings, app_id: str) -> list[dict[str, Any]]:
 
 
 def wait_for(settings: Settings, app_id: str, count: int) -> list[dict[str, Any]]:
-    wait_until(lambda: len(state(settings, app_id)) >= count, f"{count} endpoints of {app_id}")
+    """The app's endpoints once there are so many. While the first worker makes the lake's tables they cannot all be read."""
+
+    def are_there() -> bool:
+        try:
+            return len(state(settings, app_id)) >= count
+        except UnavailableError:
+            return False
+
+    wait_until(are_there, f"{count} endpoints of {app_id}")
     return state(settings, app_id)
 
 
