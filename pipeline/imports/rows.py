@@ -16,6 +16,10 @@ class RowError(Exception):
         super().__init__(reason)
 
 
+class OpenEndError(RowError):
+    """The same where the row has no end before the file has: in a longer copy of the file it may be another row, and so may those after it."""
+
+
 class FileError(HeadwaterError):
     """A file cannot be read as what it says it is; nothing of it was sent."""
 

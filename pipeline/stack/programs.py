@@ -25,7 +25,8 @@ TEMPLATES = Path(__file__).parents[2] / "deploy" / "local"
 EXIT_CODES_FINAL = (2, 3)
 STACK_SETTINGS = ("HEADWATER_LOCAL_", "HEADWATER_TOPIC_PARTITIONS")
 # What the API alone needs; a worker neither starts anew for it nor holds its secrets.
-API_SETTINGS = ("HEADWATER_API_", "HEADWATER_DEFINITIONS_", "HEADWATER_ACK_SECS_MAX")
+SERVE_SETTINGS = ("HEADWATER_API_", "HEADWATER_DEFINITIONS_KEY", "HEADWATER_ACK_SECS_MAX")
+API_SETTINGS = (*SERVE_SETTINGS, "HEADWATER_DEFINITIONS_", "HEADWATER_JOB_")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def stack_folder(settings: Settings) -> Path:
 
 
 def local_programs(settings: Settings) -> list[Program]:
-    """The programs that these settings ask for: Kafka and S3 unless they are elsewhere, the workers, the API and maintenance.
+    """The programs that these settings ask for: Kafka and S3 unless they are elsewhere, the workers, the API, the runner of jobs and maintenance.
 
     Raises UnavailableError when Java or a jar is missing.
     """
@@ -70,6 +71,8 @@ def local_programs(settings: Settings) -> list[Program]:
         programs.append(_s3(settings, jars[-len(lock["s3"]) :]))
     programs += [_worker(settings, index) for index in range(settings.local_workers)]
     programs += [_api(settings)] if settings.local_api else []
+    # Without the API there is nobody who asks for a job.
+    programs += [_jobs(settings)] if settings.local_api and settings.local_jobs else []
     return programs + ([_maintain(settings)] if settings.local_maintenance else [])
 
 
@@ -139,6 +142,11 @@ def _api(settings: Settings) -> Program:
     return Program("api", _own_script(settings, "serve"), ports, stop_secs=30, priority=100, exit_codes_final=EXIT_CODES_FINAL)
 
 
+def _jobs(settings: Settings) -> Program:
+    # A batch of rows, and what Kafka has not answered for.
+    return Program("jobs", _own_script(settings, "jobs"), {}, stop_secs=30, priority=100, exit_codes_final=EXIT_CODES_FINAL)
+
+
 def _maintain(settings: Settings) -> Program:
     ports = {"the metrics page of maintenance": settings.maintain_address_port}
     # A step may take as long as writing one file.
@@ -147,7 +155,7 @@ def _maintain(settings: Settings) -> Program:
 
 def _own_script(settings: Settings, command: str, **own: str) -> str:
     # Settings of the stack itself are left out: a worker need not start anew because there are more of them, or more partitions.
-    left_out = STACK_SETTINGS if command == "serve" else (*STACK_SETTINGS, *API_SETTINGS)
+    left_out = {"serve": STACK_SETTINGS, "jobs": (*STACK_SETTINGS, *SERVE_SETTINGS)}.get(command, (*STACK_SETTINGS, *API_SETTINGS))
     shared = {variable: value for variable, value in environment(settings).items() if not variable.startswith(left_out)}
     variables = shared | {"HEADWATER_HOME": str(settings.home.resolve())} | own
     exports = "".join(f"export {variable}={shlex.quote(value)}\n" for variable, value in sorted(variables.items()))

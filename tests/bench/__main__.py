@@ -12,6 +12,7 @@ from rich.console import Console
 from pipeline.config import Settings
 from tests.bench import report
 from tests.bench.api import measure_api
+from tests.bench.endpoint_import import measure_endpoint_import
 from tests.bench.endpoints import measure_endpoints
 from tests.bench.freshness import measure_freshness
 from tests.bench.ground import open_ground
@@ -31,6 +32,7 @@ SECTIONS: dict[str, Callable[[Settings, Sizes, Sequence[Row]], Iterator[Row]]] =
     "api": measure_api,
     "endpoints": measure_endpoints,
     "freshness": measure_freshness,
+    "endpoint_import": measure_endpoint_import,
     "memory": measure_memory,
     "size": measure_size,
     "up": measure_up,

@@ -30,6 +30,7 @@ TITLES = {
     "peers": "What one would write instead, on one topic; x: CPU an event against Headwater's",
     "endpoints": "Endpoints, in the table that the API reads: merging and looking up",
     "freshness": "From Kafka's append until a DuckDB query sees it, at half load",
+    "endpoint_import": "A CSV of endpoints into Kafka: one process, nothing else at work",
     "memory": "With a full dedup window",
     "size": "Parquet",
     "up": "Starting",

@@ -1,0 +1,109 @@
+"""What import and export jobs have in common as Pinpoint's API has them: made, shown, listed page by page."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.api.context import admit, api_of, require_app
+from pipeline.api.definitions import change_definitions, parse_object, read_definitions
+from pipeline.api.errors import ApiError, bad_request, json_response, not_found
+from pipeline.definitions.key import Scope
+from pipeline.endpoints.files.addresses import split_s3
+from pipeline.jobs.records import Job, JobKind, RivalJobError, create_job, find_job, list_jobs
+from pipeline.jobs.urls import check_job_url
+from pipeline.moments import format_moment
+from schemas.errors import UsageError
+
+PAGE_MAX = 100
+_PAGE_SIZE = re.compile(r"[0-9]{1,3}")
+ReadDefinition = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
+
+
+async def make_job(request: Request, kind: JobKind, read_definition: ReadDefinition, status: int) -> Response:
+    """A job as it was just made. Raises ApiError: 400 for a definition that cannot be run, 409 while another job does the same."""
+    app_id = request.path_params["app_id"]
+    admitted = await admit(request, Scope.MANAGE, app_id)
+    await require_app(request, app_id)
+    address, definition = read_definition(parse_object(admitted.body))
+    try:
+        check_job_url(api_of(request).settings, address)
+        # A job is told from another by it, however it is written.
+        address = "s3://" + "/".join(split_s3(address)).rstrip("/")
+    except UsageError as error:
+        raise bad_request(str(error)) from None
+
+    def make(connection: Any) -> Job | RivalJobError:
+        try:
+            return create_job(connection, app_id, kind, address, definition)
+        except RivalJobError as error:
+            return error
+
+    made = await change_definitions(request, make)
+    if isinstance(made, RivalJobError):
+        raise ApiError(409, "ConflictException", str(made))
+    return json_response(describe_job(made), status)
+
+
+async def show_job(request: Request, kind: JobKind) -> Response:
+    app_id, job_id = request.path_params["app_id"], request.path_params["job_id"]
+    await admit(request, Scope.MANAGE, app_id)
+    await require_app(request, app_id)
+    job = await read_definitions(request, lambda connection: find_job(connection, app_id, kind, job_id))
+    if job is None:
+        raise not_found(f"{kind.capitalize()} job", job_id[:80], "the list of the app's jobs has those that there are.")
+    return json_response(describe_job(job))
+
+
+async def show_jobs(request: Request, kind: JobKind) -> Response:
+    """`page-size` jobs after `token`, the oldest first."""
+    app_id = request.path_params["app_id"]
+    await admit(request, Scope.MANAGE, app_id)
+    await require_app(request, app_id)
+    size = request.query_params.get("page-size", str(PAGE_MAX))
+    if not _PAGE_SIZE.fullmatch(size) or not 1 <= int(size) <= PAGE_MAX:
+        raise bad_request(f"Parameter 'page-size' is '{size[:20]}'; expected a number from 1 to {PAGE_MAX}.")
+    token = request.query_params.get("token")
+    found = await read_definitions(request, lambda connection: list_jobs(connection, app_id, kind, token, int(size) + 1))
+    page = found[: int(size)]
+    more = {"NextToken": page[-1].job_id} if len(found) > len(page) else {}
+    return json_response({"Item": [describe_job(job) for job in page], **more})
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """ImportJobResponse or ExportJobResponse; TotalProcessed are rows that were taken, TotalFailures those that were not."""
+    described: dict[str, Any] = {
+        "ApplicationId": job.app_id,
+        "CompletedPieces": job.completed_pieces,
+        "CreationDate": format_moment(job.created_at),
+        "Definition": dict(job.definition),
+        "FailedPieces": job.failed_pieces,
+        "Failures": list(job.failures),
+        "Id": job.job_id,
+        "JobStatus": str(job.status),
+        "TotalFailures": job.total_failures,
+        "TotalPieces": job.total_pieces,
+        "TotalProcessed": job.total_processed,
+        "Type": job.kind.upper(),
+    }
+    if job.completed_at is not None:
+        described["CompletionDate"] = format_moment(job.completed_at)
+    return described
+
+
+def optional_text(body: Mapping[str, Any], name: str) -> str | None:
+    """A member that is a text or not there. Raises ApiError (400)."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise bad_request(f"Field '{name}' is {repr(value)[:80]}; expected a text.")
+    return value
+
+
+def optional_flag(body: Mapping[str, Any], name: str) -> bool | None:
+    """A member that is true, false or not there. Raises ApiError (400)."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise bad_request(f"Field '{name}' is {repr(value)[:80]}; expected true or false.")
+    return value
