@@ -157,7 +157,7 @@ def rounds() -> list[dict[str, Endpoint]]:
 
 
 @pytest.fixture(scope="module")
-def states(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Row]]]:
+def states(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Row]]:
     """Rows of core.endpoints by app and by endpoint id in lower case, after everything was said in every way and in every order."""
     folder = tmp_path_factory.mktemp("ways")
     settings = settings_apart(stack, folder / "home")
@@ -180,7 +180,7 @@ def states(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for values in reader.rows("select * from core.endpoints"):
             row = dict(zip(columns, values, strict=True))
             found.setdefault(row["app_id"], {})[row["endpoint_id"].lower()] = row
-    yield found
+    return found
 
 
 @pytest.mark.parametrize("rule", RULES)
