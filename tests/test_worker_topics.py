@@ -77,7 +77,7 @@ def test_a_topic_made_anew_lands_from_its_first_record_and_the_end_of_the_old_on
     assert set(landed_ids(settings).values()) == {1}
     found = audit(settings)
     assert found["is_clean"], found
-    assert Counter(one["has_ended"] for one in found["partitions"]) == {True: 8, False: 8}
+    assert Counter(one["has_ended"] for one in found["partitions"]) == {True: 8, False: 12}
     assert found["landed"] >= 50
     assert run_headwater("audit").stdout.count("Ended: another topic") == 8
     ended = [sum(one["next_offset"] for one in topic["partitions"]) for topic in topic_status(settings)["ended_topics"]]
@@ -113,7 +113,7 @@ def test_records_that_retention_took_are_a_gap_that_is_counted_logged_and_named(
         wait_until(lambda: landed_count(settings) == 22, "what retention left the second time")
     found = audit(settings)
     assert (found["is_clean"], found["gap"], found["consumed"]) == (True, 17, 22)
-    assert found["partitions"][0]["gaps"] == [[10, 20], [30, 37]]
+    assert [one["gaps"] for one in found["partitions"] if one["gaps"]] == [[[10, 20], [30, 37]]]
     assert f"Gap: offsets [30, 37) of partition 0 of {raw_events(settings)} were gone" in run_headwater("audit").stdout
     assert [(one["start"], one["end"]) for one in topic_status(settings)["gaps"]] == [(10, 20), (30, 37)]
 
