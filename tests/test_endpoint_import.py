@@ -39,6 +39,13 @@ def folder_of(settings: Settings) -> Path:
     return settings.home / "imports" / "endpoints" / "shop"
 
 
+def test_an_empty_file_is_refused_and_the_next_one_goes_on(settings: Settings, tmp_path: Path) -> None:
+    empty = import_file(settings, write(tmp_path / "empty.json", ""))
+    assert (empty.status, "is empty" in empty.message) == (Status.FAILED, True)
+    after = import_file(settings, write(tmp_path / "x.json", '{"Id":"one"}\n'))
+    assert (after.status, after.acknowledged) == (Status.IMPORTED, 1)
+
+
 def test_the_command_imports_reports_and_remembers(settings: Settings, tmp_path: Path, run_headwater: RunHeadwater) -> None:
     path = write(tmp_path / "x.csv", "Id,Address,EffectiveDate\none,a,\ntwo,b,never\nthree,c,2026-01-01\n")
     done = run_headwater("import", "endpoints", str(path), "--app", "shop", "--json")

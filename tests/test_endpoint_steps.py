@@ -61,6 +61,11 @@ def dead(value: bytes | None, **given: Any) -> dict[str, Any]:
 # Rows
 
 
+def test_a_moment_is_kept_to_the_millisecond_so_that_an_export_can_say_all_of_it() -> None:
+    row = landed(document(endpoint={"EffectiveDate": "2026-01-01T10:00:00.123987Z"}))
+    assert row["effective_date"] == dt.datetime(2026, 1, 1, 10, 0, 0, 123000, tzinfo=dt.UTC)
+
+
 def test_every_member_of_an_endpoint_has_its_column() -> None:
     row = landed(document())
     assert {name: row[name] for name in row if not name.startswith("_")} == {

@@ -149,7 +149,8 @@ def _moment(path: str, value: Any) -> dt.datetime:
         raise EndpointError(path, value, expected) from None
     if moment.year < 1900:
         raise EndpointError(path, value, f"{expected}, of 1900 or later")
-    return moment
+    # What a table of the lake keeps of a moment.
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _cohort(path: str, value: Any) -> int:

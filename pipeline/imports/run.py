@@ -120,7 +120,8 @@ class ImportRun:
         return outcome
 
     def _import(self, file: StoredFile, file_format: Format, outcome: Outcome, watch: Watch) -> None:
-        shorter = [progress for progress in unfinished(self._kind.folder) if progress.size < file.size and not self._kind.is_again]
+        # An empty file is the beginning of every other.
+        shorter = [progress for progress in unfinished(self._kind.folder) if 0 < progress.size < file.size and not self._kind.is_again]
         hashes = hash_content(file, [progress.size for progress in shorter], lambda done: watch.hashing(file.name, done, file.size))
         outcome.content_hash = hashes[file.size]
         if self._producer is None or self._imports is None:
@@ -133,6 +134,7 @@ class ImportRun:
             if before is not None:
                 outcome.status, outcome.earlier = Status.SKIPPED, before
                 said = f"imported on {before.finished_at:%Y-%m-%d %H:%M} UTC as '{before.file}', {before.acknowledged:,} records"
+                said += f"; {before.rejected:,} rows were rejected then" if before.rejected else ""
                 outcome.message = said + self._kind.advice
                 ledger.remove()
                 return
