@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import fastavro
@@ -110,7 +111,7 @@ def schemas(draw: st.DrawFn) -> Schema:
         return ["null", draw(st.sampled_from(["long", "string", "double"])), *draw(others)]
 
     def build(depth: int) -> Schema:
-        makers = {
+        makers: dict[str, Callable[[], Schema]] = {
             "leaf": lambda: draw(st.sampled_from(list(PRIMITIVES))),
             "enum": lambda: declare("enum", symbols=["RED", "Long", "null"]),
             "fixed": lambda: declare("fixed", size=draw(st.integers(0, 20))),
