@@ -150,7 +150,7 @@ def main() -> None:
         folder = Path(os.environ["RIG_FOLDER"])
         for source in (*build.FOLDER.glob("*.c"), *build.FOLDER.glob("*.h")):
             (folder / source.name).write_text(source.read_text().replace(os.environ.get("RIG_CUT", "\0"), os.environ.get("RIG_PUT", "")))
-        build._FLAGS = (*build._FLAGS, *os.environ.get("RIG_FLAGS", "").split())
+        vars(build)["_FLAGS"] = (*build._FLAGS, *os.environ.get("RIG_FLAGS", "").split())
         build.FOLDER, build.OUTPUT = folder, folder / "build"
     chance, memory = random.Random(int(sys.argv[1])), GuardedMemory(1 << 16)
     guarded, data = [GuardedMemory(1 << 16) for _ in range(4)], build_data(chance)
