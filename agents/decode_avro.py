@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agents.avro.datums import write_documents
+from agents.avro.datums import Pool, write_documents
 from agents.avro.schemas import OBJECT_HEAD, OBJECT_MARK, REGISTRY_HEAD, AvroSchemas
 from agents.parsing.exact_json import Unreadable
 from agents.parsing.verdict import Verdict
@@ -48,7 +48,7 @@ def decode_records(records: pa.Table, schemas: AvroSchemas, rules: ValidateRules
     is_avro = np.zeros(len(values), np.bool_)
     is_avro[rows] = True
     verdicts = [
-        Verdict(row, one.reason, one.error if rules.keeps_unreadable else one.bare_error, is_readable=False)
+        Verdict(row, one.reason, one.error if rules.keeps_unreadable else one.bare_error, is_readable=False, keeps_large=True)
         for row, one in zip(rows.tolist(), found, strict=True)
         if isinstance(one, Unreadable)
     ]
@@ -104,6 +104,7 @@ def decode_values(values: pa.Array, schemas: AvroSchemas, bytes_max: int) -> lis
         else:
             places_of[value[:head_bytes]].append(place)
     schemas.begin()
+    pool = Pool()
     # What most values need first: what may be asked of a registry in one flush is bounded.
     for head, places in sorted(places_of.items(), key=lambda one: -len(one[1])):
         try:
@@ -111,7 +112,7 @@ def decode_values(values: pa.Array, schemas: AvroSchemas, bytes_max: int) -> lis
         except Unreadable as error:
             documents: list[bytes | Unreadable] = [error] * len(places)
         else:
-            documents = write_documents(values.take(pa.array(places)), len(head), schema, bytes_max)
+            documents = write_documents(values.take(pa.array(places)), len(head), schema, bytes_max, pool)
         for place, document in zip(places, documents, strict=True):
             found[place] = document
     return found

@@ -324,7 +324,7 @@ def test_schema_of_many_types_of_no_bytes_is_bounded_too() -> None:
 def test_large_record_is_measured_as_json() -> None:
     value = as_object(EVENT | {"attributes": {"note": "\x01" * 400_000}})
     (letter,) = dead(value)
-    assert (letter["reason"], letter["value"], letter["value_bytes"]) == ("too_large", None, len(value))
+    assert (letter["reason"], letter["value"], letter["value_bytes"]) == ("too_large", value, len(value))
     assert "MESSAGE_BYTES_MAX" in letter["error"]
     (letter,) = dead(as_object(EVENT | {"attributes": {"note": "x" * 1_100_000}}))
     assert letter["reason"] == "too_large"

@@ -46,6 +46,8 @@ class Plan:
 # Bytes as JSON at least: null, true, 0, 0.0, "" and so on.
 _JSON_MIN = {Kind.NULL: 4, Kind.BOOLEAN: 4, Kind.INT: 1, Kind.LONG: 1, Kind.FLOAT: 1, Kind.DOUBLE: 1, Kind.BYTES: 2, Kind.STRING: 2}
 
+_PRIMITIVES: Mapping[str, Kind] = {kind.name.lower(): kind for kind in _JSON_MIN}
+
 
 def build_plan(schema: Any, named: Mapping[str, Any]) -> Plan:
     """The plan of a schema that fastavro has parsed; `named` has its named types, by full name."""
@@ -70,8 +72,9 @@ class _Planner:
             return self._add_node(Kind.UNION, schema, 0)
         if isinstance(schema, dict):
             return self._add_declared(schema)
-        if schema.upper() in Kind.__members__:
-            return self._add_leaf(Kind[schema.upper()])
+        # By Avro's own spelling: `long` is the number, `Long` a name that somebody gave a type.
+        if schema in _PRIMITIVES:
+            return self._add_leaf(_PRIMITIVES[schema])
         return self._places[schema] if schema in self._places else self.add(self._named[schema])
 
     def _add_declared(self, schema: Mapping[str, Any]) -> int:

@@ -12,6 +12,8 @@ from agents.avro.types import name_document_type, name_type
 
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _COMPLEX = frozenset({"record", "error", "array", "map", "enum", "fixed"})
+# What fastavro takes for a kind of type wherever it stands.
+_RESERVED = _COMPLEX | {"union", "error_union", "request"}
 _EXPECTED_ERRORS = (
     *(fastavro.schema.SchemaParseException, fastavro.schema.UnknownType),
     *(ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError),
@@ -41,6 +43,8 @@ def read_schema(text: str | bytes, name: str, references: Sequence[str | bytes] 
         for reference in references:
             fastavro.schema.parse_schema(_prepare(json.loads(reference), True), named)
         parsed = fastavro.schema.parse_schema(_prepare(json.loads(text), True), named)
+        if taken := sorted(_RESERVED & named.keys()):
+            raise ValueError(f"a type has the name '{taken[0]}', which is a word of Avro itself")
         return WriterSchema(name, parsed, build_plan(parsed, named))
     except _EXPECTED_ERRORS as error:
         raise SchemaError(_explain(error)) from None

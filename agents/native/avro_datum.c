@@ -8,7 +8,7 @@
 
 // The numbers are those of agents/avro/plan.py.
 enum { NULL_, BOOLEAN, INT, LONG, FLOAT, DOUBLE, BYTES, STRING, FIXED, ENUM, ARRAY, MAP, RECORD, UNION };
-enum { FITS, ENDS_EARLY, BYTES_LEFT, BAD_VARINT, BAD_LENGTH, BAD_INDEX, BAD_TEXT, BAD_BOOLEAN, TOO_DEEP, TOO_LARGE, DOUBLE_KEY, NO_MEMORY };
+enum { FITS, ENDS_EARLY, BYTES_LEFT, BAD_VARINT, BAD_LENGTH, BAD_INDEX, BAD_TEXT, BAD_BOOLEAN, TOO_DEEP, TOO_LARGE, DOUBLE_KEY, NO_MEMORY, TOO_GROWN };
 
 typedef struct {
     int32_t kind;
@@ -37,7 +37,9 @@ typedef struct {
 } Datum;
 
 static void put(Datum *datum, const void *bytes, int64_t size) {
-    if (datum->is_written && !heap_append(datum->out, bytes, size)) datum->is_memory_short = true;
+    if (!datum->is_written || heap_append(datum->out, bytes, size)) return;
+    datum->is_memory_short = true;
+    datum->is_written = false;
 }
 
 static void put_part(Datum *datum, int64_t part) {
@@ -259,24 +261,29 @@ static int check_value(Datum *datum, int32_t number) {
 }
 
 // For each datum, from starts[i] to ends[i] of `data`: what is wrong with it, and at which byte of it; node 0 is its type. `json_max`: bytes that it
-// may take as JSON at least, which bounds what is allocated for it. `out` gains the JSON of what fits, which ends at out_ends[i]; is_written[i] is
+// may take as JSON at least, which bounds what is allocated for it; what it takes beyond its own of the shares comes out of `json_pool`, so
+// that all of them together are bounded too. `out` gains the JSON of what fits, which ends at out_ends[i]; is_written[i] is
 // false for what was left to a reader.
 HEADWATER_EXPORT void headwater_check_datums(
     const uint8_t *data, const int64_t *starts, const int64_t *ends, int64_t count, const Node *nodes, const int32_t *parts,
-    const uint8_t *texts, const int32_t *text_starts, int32_t depth_max, int64_t json_max, int32_t *faults, int64_t *places, Heap *out,
-    int64_t *out_ends, bool *is_written) {
+    const uint8_t *texts, const int32_t *text_starts, int32_t depth_max, int64_t json_max, const int64_t *shares,
+    int64_t *json_pool, int32_t *faults, int64_t *places, Heap *out, int64_t *out_ends, bool *is_written) {
     Datum datum = {.nodes = nodes, .parts = parts, .texts = texts, .text_starts = text_starts, .out = out};
-    for (int64_t number = 0; number < count; number++) {
+    for (int64_t number = 0; number < count && !datum.is_memory_short; number++) {
         int64_t out_start = out->size;
         datum.at = data + starts[number];
         datum.end = data + ends[number];
-        datum.json_left = json_max;
+        int64_t room = shares[number] + *json_pool, json_most = room < json_max ? room : json_max;
+        datum.json_left = json_most;
         datum.depth_left = depth_max;
         datum.key_count = 0;
         datum.is_written = true;
         faults[number] = check_value(&datum, 0);
         if (faults[number] == FITS && datum.at != datum.end) faults[number] = BYTES_LEFT;
         if (datum.is_memory_short) faults[number] = NO_MEMORY;
+        int64_t size = datum.is_written ? out->size - out_start : json_most - datum.json_left;
+        if (faults[number] == TOO_LARGE ? room < json_max : faults[number] == FITS && size > room) faults[number] = TOO_GROWN;
+        if (faults[number] == FITS && size > shares[number] && size <= json_max) *json_pool -= size - shares[number];
         places[number] = datum.at - data - starts[number];
         is_written[number] = datum.is_written && faults[number] == FITS;
         if (!is_written[number]) out->size = out_start;

@@ -60,8 +60,8 @@ def load_library() -> ctypes.CDLL:
     library.headwater_gather.argtypes = (address, address, address, number, address, address, number)
     library.headwater_gather.restype = number
     library.headwater_check_datums.argtypes = (
-        *(address, address, address, number, address, address, address, address, narrow, number, address, address),
-        *(ctypes.POINTER(Heap), address, address),
+        *(address, address, address, number, address, address, address, address, narrow, number, address),
+        *(ctypes.POINTER(number), address, address, ctypes.POINTER(Heap), address, address),
     )
     library.headwater_check_datums.restype = None
     return library

@@ -19,17 +19,22 @@ class Verdict:
     error: str
     known: dict[str, Any] = field(default_factory=dict)
     is_readable: bool = True
+    keeps_large: bool = False
+    """What was received is no larger than others, only what would become of it is."""
 
 
 def build_dead_letters(verdicts: Sequence[Verdict], records: pa.RecordBatch, keeps_unreadable: bool) -> pa.Table:
     """The rows of DEAD for these records (columns RECORDS), in the order of their rows.
 
-    What is too large keeps no value; what could not be read keeps value and key only when `keeps_unreadable`.
+    What is too large keeps no value, but where it was small as received; what could not be read keeps value and key only when `keeps_unreadable`.
     """
     verdicts = sorted(verdicts, key=lambda verdict: verdict.row)
     found = records.take(pa.array([verdict.row for verdict in verdicts], pa.int32()))
     keeps_key = [verdict.is_readable or keeps_unreadable for verdict in verdicts]
-    keeps_value = [keeps and verdict.reason is not Reason.TOO_LARGE for keeps, verdict in zip(keeps_key, verdicts, strict=True)]
+    keeps_value = [
+        keeps and (verdict.reason is not Reason.TOO_LARGE or verdict.keeps_large)
+        for keeps, verdict in zip(keeps_key, verdicts, strict=True)
+    ]
     nothing = pa.scalar(None, pa.binary())
     columns = {name: found.column(name) for name in found.schema.names}
     columns["reason"] = pa.array([verdict.reason.value for verdict in verdicts], pa.string())
