@@ -18,7 +18,7 @@ def run_export(settings: Settings, job: Job, lease: Lease, tally: Tally) -> None
 
     Raises UsageError for an address that cannot be written, UnavailableError when the store does not answer.
     """
-    check_job_url(settings, job.address)
+    check_job_url(settings, job.app_id, job.address)
     lease.save(status=JobStatus.INITIALIZING)
     target = f"{job.address.rstrip('/')}/{job.job_id}"
     saved_at = time.monotonic()
