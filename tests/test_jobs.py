@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from sqlalchemy import Engine
 
 from pipeline.ask.reader import open_reader
@@ -31,6 +33,7 @@ from pipeline.imports.outcome import Status
 from pipeline.imports.run import ImportRun
 from pipeline.jobs import import_job
 from pipeline.jobs import lease as lease_module
+from pipeline.jobs import runner as runner_module
 from pipeline.jobs.export_job import run_export
 from pipeline.jobs.import_job import run_import
 from pipeline.jobs.lease import Lease, LeaseLostError, take_job
@@ -40,7 +43,7 @@ from pipeline.jobs.tally import Tally
 from pipeline.jobs.urls import check_job_url
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
-from schemas.errors import UnavailableError, UsageError
+from schemas.errors import HeadwaterError, UnavailableError, UsageError
 from tests.api_process import ApiProcess, client, make_access_key, make_app, serving
 from tests.endpoint_exports import PINPOINT, import_into, pinpoint_export, state, wait_for
 from tests.endpoint_imports import sent_ids, sent_updates, write_csv
@@ -157,6 +160,42 @@ def test_a_job_that_waits_lets_others_go_first_and_the_attempts_are_counted(shop
     assert (job.job_id, job.attempts) == (first, 2)
     Lease(shop, job, "a", 30, threading.Event(), lambda: at).save(total_processed=1, owner=None)
     assert take().attempts == 1
+
+
+def test_a_heartbeat_goes_on_after_whatever_the_database_said(shop: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_job(shop)
+    job = take_job(shop, "a", 30)
+    assert job is not None
+    lease, beats, is_third = Lease(shop, job, "a", 0.03, threading.Event()), [1, 2, 3], threading.Event()
+
+    def save() -> None:
+        if beats.pop(0) == 1:
+            raise UsageError("The database cannot be used.")
+        if beats == [3]:
+            raise UnavailableError("The database does not answer.")
+        is_third.set()
+        raise LeaseLostError("It is another's.")
+
+    monkeypatch.setattr(lease, "save", save)
+    with lease:
+        assert is_third.wait(60)
+
+
+def test_a_runner_waits_while_the_database_is_away(shop: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "POLL_SECS", 0.01)
+    is_over = threading.Event()
+    answers: list[HeadwaterError | None] = [UnavailableError("It does not answer."), UsageError("It cannot be used."), None]
+
+    def take(*_: object) -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        is_over.set()
+
+    monkeypatch.setattr(runner_module, "take_job", take)
+    runner = JobRunner(Settings(), shop, is_over)
+    runner.run()
+    assert not answers
 
 
 def test_a_list_of_jobs_leaves_out_what_became_of_each_file(shop: Engine) -> None:
@@ -353,8 +392,8 @@ def test_boto3_imports_and_exports_and_imports_again_and_all_is_equal(quick: Set
         assert (made["JobStatus"], made["Type"], made["Definition"]) == ("CREATED", "EXPORT", request)
         exported = ended_export(pinpoint, made)
         assert (exported["JobStatus"], exported["TotalProcessed"], exported["CompletedPieces"]) == ("COMPLETED", 3, 1), exported
-        assert [each.key[:-22] for each in store.list_objects(f"apps/shop/out/{made['Id']}/part")] == [
-            f"apps/shop/out/{made['Id']}/part-0000"
+        assert [each.key[:-17] for each in store.list_objects(f"apps/shop/out/{made['Id']}/part")] == [
+            f"apps/shop/out/{made['Id']}/part-00000"
         ]
         again = ended_import(pinpoint, create_import(pinpoint, quick, "out", "second"))
         assert (again["TotalProcessed"], again["TotalFailures"], again["JobStatus"]) == (3, 0, "COMPLETED"), again
@@ -436,6 +475,20 @@ def test_a_job_of_too_many_files_fails_and_says_so(quick: Settings, monkeypatch:
     assert failed.status is JobStatus.FAILED
     assert "holds 2 files; expected at most 1 in a job" in failed.failures[0]
     assert not sent_updates(quick)
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_delta_log_leads_no_job_to_files_of_another_app(quick: Settings, monkeypatch: pytest.MonkeyPatch, is_guarded: bool) -> None:
+    store = build_store(quick)
+    table = f"s3://{quick.s3_bucket}/apps/shop/in"
+    write_deltalake(table, pa.table({"Id": ["own"]}), storage_options=store.delta_options())
+    store.put("apps/second/secret.json", b'{"Id":"secret"}\n')
+    monkeypatch.setattr(DeltaTable, "file_uris", lambda self: [f"s3://{quick.s3_bucket}/apps/second/secret.json"])
+    if not is_guarded:
+        quick = allowing(quick, f"s3://{quick.s3_bucket}/apps")
+    done = run_one_import(quick, "in", "JSON")
+    assert done.status is (JobStatus.FAILED if is_guarded else JobStatus.COMPLETED)
+    assert len(sent_updates(quick)) == (0 if is_guarded else 1)
 
 
 @pytest.mark.parametrize("is_redacting", [True, False])
