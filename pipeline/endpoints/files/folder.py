@@ -16,7 +16,7 @@ from pipeline.stores import build_store
 from schemas.errors import UnavailableError, UsageError
 
 # Its name begins with _: the import passes it over.
-LOCK = "_export.lock"
+LOCK = "_export-lock"
 
 
 class Folder(Protocol):
