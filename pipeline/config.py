@@ -142,9 +142,9 @@ class Settings(BaseSettings):
     )
     job_urls: Names = _setting(
         (),
-        "s3:// addresses under which import and export jobs may read and write, commas between; empty: every bucket that the store's key "
-        "reaches. The lake's own folder never",
-        "s3://acme-imports,s3://acme-exports/pinpoint",
+        "s3:// addresses under which import and export jobs of an app may read and write, commas between; {app_id} stands for the app. "
+        "Empty: apps/{app_id}/ in the lake's bucket. The lake's own folder and jobs/ beside it never",
+        "s3://acme-imports/{app_id},s3://acme-exports/{app_id}",
     )
     job_lease_secs: float = _setting(
         30, "silence after which a job is taken from the process that ran it, and goes on in another", "30", ge=1, le=3600

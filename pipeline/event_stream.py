@@ -77,6 +77,11 @@ def build_avro_schemas(settings: Settings) -> AvroSchemas:
     return AvroSchemas(settings.avro_schemas, registry)
 
 
+def is_redacting(settings: Settings) -> bool:
+    """Whether there are names whose values must not be written."""
+    return bool(settings.redact_removed or settings.redact_hashed)
+
+
 def build_redact_rules(settings: Settings) -> RedactRules:
     """What is redacted, in every stream.
 

@@ -4,87 +4,26 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
 from pipeline.endpoints.files import export
-from pipeline.endpoints.files.export import NOTE, Exported, export_endpoints
+from pipeline.endpoints.files.export import NOTE, Exported, export_endpoints, find_export
 from pipeline.endpoints.files.imports import EndpointImportOptions, import_endpoints
 from pipeline.imports.outcome import Status
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
-from schemas.errors import UnavailableError, UsageError
+from schemas.errors import UsageError
 from tests.conftest import RunHeadwater
+from tests.endpoint_exports import PINPOINT, import_into, lines, pinpoint_export, wait_for
 from tests.endpoint_imports import write, write_csv
-from tests.worker_process import WorkerProcess, running, wait_until
+from tests.worker_process import WorkerProcess, running
 
 pytestmark = pytest.mark.usefixtures("topics")
-
-# As Pinpoint wrote them, with what it had and with members that nobody knows.
-PINPOINT = [
-    {
-        "Id": "A-1",
-        "ApplicationId": "0123456789abcdef0123456789abcdef",
-        "Address": "=cmd|' /C calc'!A0",
-        "ChannelType": "EMAIL",
-        "EndpointStatus": "ACTIVE",
-        "OptOut": "ALL",
-        "EffectiveDate": "2025-06-01T12:00:00.123Z",
-        "CreationDate": "2024-01-02T03:04:05.678Z",
-        "CohortId": "42",
-        "RequestId": "r-1",
-        "Attributes": {"interests": ["music", "größe", "'=x"], "empty": [""]},
-        "Metrics": {"logins": 3.0, "share": 0.1},
-        "Demographic": {"AppVersion": "1", "Locale": "de_DE", "Make": "apple", "Model": "x", "ModelVersion": "y", "Platform": "ios"},
-        "Location": {"City": "Köln", "Country": "DE", "Latitude": 50.9, "Longitude": -6.9, "PostalCode": "50667", "Region": "NW"},
-        "User": {"UserId": "u-1", "UserAttributes": {"name": ["Ann"], "plan": ["gold"]}},
-        "Odd": {"deep": [1.50, None]},
-    },
-    {"Id": "b-2", "Address": "+49123", "ChannelType": "SMS", "EndpointStatus": "INACTIVE", "User": {"UserId": "u-1"}},
-    {"Id": "c-3", "Attributes": {"plan": ["free"]}},
-]
-
-
-def pinpoint_export(tmp_path: Path) -> Path:
-    return write(tmp_path / "pinpoint.json.gz", "".join(json.dumps(each) + "\n" for each in PINPOINT))
-
-
-def import_into(settings: Settings, app_id: str, address: Path | str) -> int:
-    outcomes = import_endpoints(settings, [str(address)], EndpointImportOptions(app_id))
-    assert all(outcome.is_well for outcome in outcomes), [outcome.message for outcome in outcomes]
-    return sum(outcome.acknowledged for outcome in outcomes)
-
-
-def state(settings: Settings, app_id: str) -> list[dict[str, Any]]:
-    """core.endpoints of an app, without its id and without when it was merged."""
-    with open_reader(settings) as reader:
-        answer = reader.con.execute(
-            "select * exclude (app_id, updated_at) from core.endpoints where app_id = ? order by lower(endpoint_id)", [app_id]
-        )
-        rows: list[dict[str, Any]] = answer.to_arrow_table().to_pylist()
-    return rows
-
-
-def wait_for(settings: Settings, app_id: str, count: int) -> list[dict[str, Any]]:
-    """The app's endpoints once there are so many. While the first worker makes the lake's tables they cannot all be read."""
-
-    def are_there() -> bool:
-        try:
-            return len(state(settings, app_id)) >= count
-        except UnavailableError:
-            return False
-
-    wait_until(are_there, f"{count} endpoints of {app_id}")
-    return state(settings, app_id)
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
 def test_export_and_import_lose_nothing(settings: Settings, tmp_path: Path, run_headwater: RunHeadwater) -> None:
@@ -95,7 +34,9 @@ def test_export_and_import_lose_nothing(settings: Settings, tmp_path: Path, run_
         done = run_headwater("export", "endpoints", "--app", "shop", "--to", str(out), "--json")
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
-        assert (report["rows"], report["files"], report["is_finished"]) == (3, ["part-00000.json.gz"], True)
+        assert (report["rows"], report["is_finished"]) == (3, True)
+        (part,) = report["files"]
+        assert part == f"part-00000-{report['attempt']}.json.gz"
         assert run_headwater("export", "endpoints", "--app", "shop", "--to", s3).returncode == 0
         assert import_into(settings, "second", out) == 3
         assert import_into(settings, "third", s3) == 3
@@ -106,21 +47,21 @@ def test_export_and_import_lose_nothing(settings: Settings, tmp_path: Path, run_
         )
         assert shown.stdout.split()[1] == "A-1,42", shown.stderr
         # The same bytes again but for the app, and not in the place of the first.
-        export_endpoints(settings, "second", str(tmp_path / "again"))
-        assert [each | {"ApplicationId": ""} for each in lines(tmp_path / "again" / "part-00000.json.gz")] == [
-            each | {"ApplicationId": ""} for each in lines(out / "part-00000.json.gz")
+        again = export_endpoints(settings, "second", str(tmp_path / "again"))
+        assert [each | {"ApplicationId": ""} for each in lines(tmp_path / "again" / again.files[0])] == [
+            each | {"ApplicationId": ""} for each in lines(out / part)
         ]
         # As CSV all but what CSV cannot hold, which is counted.
         in_csv = export_endpoints(settings, "shop", str(tmp_path / "csv"), is_csv=True)
-        assert (in_csv.rows, in_csv.reduced, in_csv.files) == (3, 1, ["part-00000.csv.gz"])
-        text = gzip.decompress((tmp_path / "csv" / "part-00000.csv.gz").read_bytes()).decode()
+        assert (in_csv.rows, in_csv.reduced, in_csv.files) == (3, 1, [f"part-00000-{in_csv.attempt}.csv.gz"])
+        text = gzip.decompress((tmp_path / "csv" / in_csv.files[0]).read_bytes()).decode()
         assert "'=cmd|" in text
         assert ",''=x" in text
         import_into(settings, "fourth", tmp_path / "csv")
         fourth = wait_for(settings, "fourth", 3)
         expected = [row | {"extra": None, "attributes": [each for each in row["attributes"] if each != ("empty", [""])]} for row in first]
         assert fourth == expected
-    found = lines(out / "part-00000.json.gz")[0]
+    found = lines(out / part)[0]
     assert {name: found[name] for name in PINPOINT[0] if name != "ApplicationId"} == {
         name: value for name, value in PINPOINT[0].items() if name != "ApplicationId"
     }
@@ -145,14 +86,14 @@ def test_an_export_that_was_killed_leaves_no_half_part_and_starts_over(
     with pytest.raises(Killed):
         export_endpoints(settings, "shop", str(out), on_part=kill, part_rows=200)
     left = sorted(path.name for path in out.glob("part-*"))
-    assert left == [f"part-0000{number}.json.gz" for number in range(3)]
+    assert [name[:10] for name in left] == [f"part-0000{number}" for number in range(3)]
     assert [len(lines(out / name)) for name in left] == [200] * 3
     # Half of a file that was being written; another app's export does not take the place of this one's.
-    (out / ".part-00003.json.gz.new").write_bytes(b"half")
+    (out / ".part-00003-0123abcd.json.gz.new").write_bytes(b"half")
     with pytest.raises(UsageError, match="expected an empty one, or one in which an export of app 'other' was killed"):
         export_endpoints(settings, "other", str(out))
     second = export_endpoints(settings, "shop", str(out), part_rows=500)
-    assert (second.files, second.rows) == (["part-00000.json.gz", "part-00001.json.gz"], 1000)
+    assert (second.files, second.rows) == ([f"part-0000{number}-{second.attempt}.json.gz" for number in range(2)], 1000)
     assert sorted(path.name for path in out.iterdir()) == [NOTE, *second.files]
     assert len({each["Id"] for name in second.files for each in lines(out / name)}) == 1000
     # A finished one is not written over.
@@ -200,3 +141,74 @@ def test_a_folder_that_holds_something_is_left_alone(settings: Settings, tmp_pat
         export_endpoints(settings, "shop", str(folder / "mine.txt"))
     with pytest.raises(UsageError, match=r"NoSuchBucket|cannot be used"):
         export_endpoints(settings, "shop", "s3://no-such-bucket-here/x")
+
+
+class Paused:
+    """An export that stops between two steps until it is told to go on."""
+
+    def __init__(self, settings: Settings, address: str) -> None:
+        self.is_paused, self.is_to_go_on = threading.Event(), threading.Event()
+        self.ended: list[Exported | UsageError] = []
+        self._thread = threading.Thread(target=self._run, args=(settings, address))
+
+    def __enter__(self) -> "Paused":
+        self._thread.start()
+        assert self.is_paused.wait(300)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_on()
+
+    def go_on(self) -> Exported | UsageError:
+        self.is_to_go_on.set()
+        self._thread.join()
+        return self.ended[0]
+
+    def _run(self, settings: Settings, address: str) -> None:
+        try:
+            self.ended.append(export_endpoints(settings, "shop", address, on_part=self._pause))
+        except UsageError as error:
+            self.ended.append(error)
+
+    def _pause(self, _: Exported) -> None:
+        if not self.is_paused.is_set():
+            self.is_paused.set()
+            self.is_to_go_on.wait()
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_of_two_exports_into_one_place_at_once_one_is_whole(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    monkeypatch.setattr(export, "_BATCH_ROWS", 2)
+    out, place = tmp_path / "out", f"s3://{settings.s3_bucket}/exports/both"
+    with running(WorkerProcess(settings, tmp_path)):
+        import_into(settings, "shop", pinpoint_export(tmp_path))
+        wait_for(settings, "shop", 3)
+    if not is_guarded:
+        # The control: nothing is asked before the folder is changed, and no lock is held.
+        monkeypatch.setattr(export._Guard, "_require_hold", lambda self: None)
+        monkeypatch.setattr("pipeline.endpoints.files.folder.fcntl.flock", lambda file, how: None)
+    with Paused(settings, str(out)) as first:
+        if is_guarded:
+            with pytest.raises(UsageError, match="is being written by another export"):
+                export_endpoints(settings, "shop", str(out))
+            assert isinstance(first.go_on(), Exported)
+            assert {path.suffix for path in out.iterdir()} == {".gz", ""}
+        else:
+            export_endpoints(settings, "shop", str(out))
+            first.go_on()
+    # S3 has no locks: there the first finds out, and takes its own away.
+    with Paused(settings, place) as slow:
+        second = export_endpoints(settings, "shop", place)
+        result = slow.go_on()
+    names = [each.key.rpartition("/")[2] for each in build_store(settings).list_objects("exports/both/")]
+    noted = find_export(settings, place)
+    if is_guarded:
+        assert isinstance(result, UsageError)
+        assert "was taken over by another export" in str(result)
+        assert sorted(names) == sorted([NOTE, *second.files])
+        assert noted == second
+        assert sorted(path.name for path in out.iterdir()) == sorted([NOTE, *first.ended[0].files])  # type: ignore[union-attr]
+    else:
+        assert noted != second

@@ -4,6 +4,7 @@ import datetime as dt
 import functools
 import gzip
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,24 +15,38 @@ from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from sqlalchemy import Engine
 
+from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
 from pipeline.definitions.apps import create_app
 from pipeline.definitions.database import changing, open_definitions, reading
+from pipeline.definitions.key import Scope
 from pipeline.definitions.tables import jobs
+from pipeline.endpoints.files import export
+from pipeline.endpoints.files.export import NOTE, find_export
+from pipeline.endpoints.files.imports import EndpointImportOptions, import_endpoints
+from pipeline.imports.outcome import Status
+from pipeline.imports.run import ImportRun
+from pipeline.jobs import import_job
+from pipeline.jobs import lease as lease_module
+from pipeline.jobs import runner as runner_module
+from pipeline.jobs.export_job import run_export
+from pipeline.jobs.import_job import run_import
 from pipeline.jobs.lease import Lease, LeaseLostError, take_job
-from pipeline.jobs.records import JobKind, JobStatus, RivalJobError, create_job, find_job, list_jobs
+from pipeline.jobs.records import ENDED, Job, JobKind, JobStatus, RivalJobError, create_job, find_job, list_jobs
 from pipeline.jobs.runner import JobRunner
+from pipeline.jobs.tally import Tally
 from pipeline.jobs.urls import check_job_url
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
-from schemas.errors import UsageError
+from schemas.errors import HeadwaterError, UnavailableError, UsageError
 from tests.api_process import ApiProcess, client, make_access_key, make_app, serving
-from tests.conftest import RunHeadwater
+from tests.endpoint_exports import PINPOINT, import_into, pinpoint_export, state, wait_for
 from tests.endpoint_imports import sent_ids, sent_updates, write_csv
-from tests.test_endpoint_export import PINPOINT, state, wait_for
 from tests.worker_process import WorkerProcess, running, wait_until
 
 NOON = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
@@ -123,37 +138,120 @@ def test_of_two_runners_one_takes_a_job_and_the_other_only_when_that_one_is_sile
     assert now.total_pieces == 1
 
 
-def test_without_a_lease_two_runners_would_run_the_same_job(shop: Engine) -> None:
+def test_a_job_that_waits_lets_others_go_first_and_the_attempts_are_counted(shop: Engine) -> None:
+    first, second = new_job(shop), new_job(shop, "s3://x/z", NOON + dt.timedelta(seconds=1))
+    at = NOON + dt.timedelta(seconds=2)
+
+    def take() -> Job:
+        found = take_job(shop, "a", 30, lambda: at)
+        assert found is not None
+        return found
+
+    job = take()
+    assert (job.job_id, job.attempts) == (first, 1)
+    lease = Lease(shop, job, "a", 30, threading.Event(), lambda: at)
+    lease.release(next_at=at + dt.timedelta(seconds=10))
+    assert take().job_id == second
+    assert take_job(shop, "a", 30, lambda: at) is None
+    # Who lets a job go that is another's says so and goes on.
+    lease.release()
+    at += dt.timedelta(seconds=10)
+    job = take()
+    assert (job.job_id, job.attempts) == (first, 2)
+    Lease(shop, job, "a", 30, threading.Event(), lambda: at).save(total_processed=1, owner=None)
+    assert take().attempts == 1
+
+
+def test_a_heartbeat_goes_on_after_whatever_the_database_said(shop: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     new_job(shop)
-    assert take_job(shop, "a", 30, lambda: NOON) is not None
-    later = NOON + dt.timedelta(milliseconds=1)
-    assert take_job(shop, "b", 30, lambda: later) is None
-    # The control: a lease of no length is none.
-    assert take_job(shop, "b", 0, lambda: later) is not None
+    job = take_job(shop, "a", 30)
+    assert job is not None
+    lease, beats, is_third = Lease(shop, job, "a", 0.03, threading.Event()), [1, 2, 3], threading.Event()
+
+    def save() -> None:
+        if beats.pop(0) == 1:
+            raise UsageError("The database cannot be used.")
+        if beats == [3]:
+            raise UnavailableError("The database does not answer.")
+        is_third.set()
+        raise LeaseLostError("It is another's.")
+
+    monkeypatch.setattr(lease, "save", save)
+    with lease:
+        assert is_third.wait(60)
+
+
+def test_a_runner_waits_while_the_database_is_away(shop: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "POLL_SECS", 0.01)
+    is_over = threading.Event()
+    answers: list[HeadwaterError | None] = [UnavailableError("It does not answer."), UsageError("It cannot be used."), None]
+
+    def take(*_: object) -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        is_over.set()
+
+    monkeypatch.setattr(runner_module, "take_job", take)
+    runner = JobRunner(Settings(), shop, is_over)
+    runner.run()
+    assert not answers
+
+
+def test_a_list_of_jobs_leaves_out_what_became_of_each_file(shop: Engine) -> None:
+    job_id = new_job(shop)
+    pieces = {"s3://x/y/a": {"status": "failed", "processed": 0, "failures": 0, "said": []}}
+    with changing(shop) as connection:
+        connection.execute(jobs.update().values(pieces_json=json.dumps(pieces)))
+        (listed,) = list_jobs(connection, "shop", JobKind.IMPORT)
+        found = find_job(connection, "shop", JobKind.IMPORT, job_id)
+    assert found is not None
+    assert (dict(listed.pieces), found.pieces) == ({}, pieces)
+
+
+def test_a_job_says_a_hundred_things_of_all_its_files_together(shop: Engine) -> None:
+    new_job(shop)
+    job = take_job(shop, "a", 30)
+    assert job is not None
+    tally = Tally(job)
+    for name in "abc":
+        tally.say(tally.piece(name), [f"line {number}" for number in range(60)])
+        tally.say(tally.piece(name), [f"line {number}" for number in range(60)])
+    assert [len(piece.said) for piece in tally.pieces.values()] == [60, 40, 0]
+    assert len(json.loads(tally.columns()["failures_json"])) == 100
 
 
 @pytest.mark.parametrize(
     ("allowed", "address", "said"),
     [
-        ((), "s3://any/where", ""),
+        ((), "s3://headwater/apps/shop", ""),
+        ((), "s3://headwater/apps/shop/in/a.csv", ""),
+        ((), "s3://headwater/apps/shopping", "may use: s3://headwater/apps/shop/; expected one under them. Setting HEADWATER_JOB_URLS"),
+        ((), "s3://headwater/apps/other/in", "is under none of those that jobs of app 'shop' may use"),
+        ((), "s3://headwater/apps", "is under none of"),
+        ((), "s3://any/where", "is under none of"),
         (("s3://in/a",), "s3://in/a", ""),
         (("s3://in/a/",), "s3://in/a/b.csv", ""),
         (("s3://out", "s3://in"), "s3://in/x", ""),
-        (("s3://in/a",), "s3://in/ab", "is under none of s3://in/a"),
+        (("s3://in/{app_id}",), "s3://in/shop/x", ""),
+        (("s3://in-{app_id}",), "s3://in-shop/x", ""),
+        (("s3://in/{app_id}",), "s3://in/other/x", "may use: s3://in/shop;"),
+        (("s3://in/a",), "s3://in/ab", "may use: s3://in/a;"),
         (("s3://in/a",), "s3://other/a", "is under none of"),
-        ((), "s3://headwater/lake/events", "the lake's own folder"),
+        (("s3://headwater",), "s3://headwater/lake/events", "the lake's own folder"),
         (("s3://headwater",), "s3://headwater/lake", "the lake's own folder"),
+        (("s3://headwater",), "s3://headwater/jobs/some", "the folder of jobs' reports"),
         ((), "/etc/passwd", "cannot be used; expected s3://bucket/prefix"),
         ((), "file:///etc/passwd", "cannot be used"),
     ],
 )
-def test_addresses_of_jobs_are_those_that_the_setting_allows(allowed: tuple[str, ...], address: str, said: str) -> None:
+def test_addresses_of_jobs_are_those_of_the_app_or_that_the_setting_allows(allowed: tuple[str, ...], address: str, said: str) -> None:
     settings = Settings(job_urls=allowed, s3_bucket="headwater")
     if said:
         with pytest.raises(UsageError, match=said):
-            check_job_url(settings, address)
+            check_job_url(settings, "shop", address)
     else:
-        check_job_url(settings, address)
+        check_job_url(settings, "shop", address)
 
 
 # Over the API, with real Kafka and S3.
@@ -184,8 +282,14 @@ def quick(settings: Settings, topics: list[str]) -> Settings:
     return found
 
 
+def allowing(settings: Settings, *urls: str) -> Settings:
+    found = settings.model_copy(update={"job_urls": urls})
+    found.model_fields_set.add("job_urls")
+    return found
+
+
 def import_request(settings: Settings, key: str, **given: Any) -> dict[str, Any]:
-    return {"Format": "JSON", "S3Url": f"s3://{settings.s3_bucket}/{key}", "RoleArn": ROLE, "RegisterEndpoints": True} | given
+    return {"Format": "JSON", "S3Url": f"s3://{settings.s3_bucket}/apps/shop/{key}", "RoleArn": ROLE, "RegisterEndpoints": True} | given
 
 
 def create_import(pinpoint: Any, settings: Settings, key: str, app_id: str = "shop", **given: Any) -> dict[str, Any]:
@@ -213,6 +317,29 @@ def _ended(ask: Any) -> dict[str, Any]:
     return found
 
 
+def make_import(engine: Engine, settings: Settings, key: str, file_format: str = "CSV") -> str:
+    with changing(engine) as connection:
+        definition = EMPTY | {"Format": file_format}
+        return create_job(connection, "shop", JobKind.IMPORT, f"s3://{settings.s3_bucket}/apps/shop/{key}", definition).job_id
+
+
+def found_import(engine: Engine, job_id: str) -> Job:
+    with reading(engine) as connection:
+        found = find_job(connection, "shop", JobKind.IMPORT, job_id)
+    assert found is not None
+    return found
+
+
+def run_one_import(settings: Settings, key: str, file_format: str = "CSV") -> Job:
+    """An import job as it ends."""
+    engine = open_definitions(settings)
+    job_id = make_import(engine, settings, key, file_format)
+    run_jobs(settings)
+    found = found_import(engine, job_id)
+    engine.dispose()
+    return found
+
+
 def run_jobs(settings: Settings) -> None:
     """Every job that waits, in this process."""
     engine = open_definitions(settings)
@@ -230,23 +357,25 @@ def refusal(call: Any, **given: Any) -> tuple[str, int, str]:
 
 
 def test_boto3_imports_and_exports_and_imports_again_and_all_is_equal(quick: Settings, tmp_path: Path) -> None:
+    # Both apps may read what the first exports.
+    quick = allowing(quick, f"s3://{quick.s3_bucket}/apps/shop")
     store = build_store(quick)
     text = "".join(json.dumps(each) + "\n" for each in PINPOINT) + '{"Id":"bad","OptOut":"MAYBE"}\n'
-    store.put("in/part-0.json.gz", gzip.compress(text.encode()))
-    store.put("in/other.csv", b"Id\none\n")
+    store.put("apps/shop/in/part-0.json.gz", gzip.compress(text.encode()))
+    store.put("apps/shop/in/other.csv", b"Id\none\n")
     with serving(ApiProcess(quick, tmp_path)) as api, running(WorkerProcess(quick, tmp_path)), job_runner(quick, tmp_path) as runner:
         pinpoint = client("pinpoint", api, make_access_key(quick))
-        job = create_import(pinpoint, quick, "in", ExternalId="x", SegmentName="later", DefineSegment=False)
+        job = create_import(pinpoint, quick, "in", ExternalId="x", DefineSegment=False)
         assert (job["JobStatus"], job["Type"], job["ApplicationId"], job["TotalPieces"]) == ("CREATED", "IMPORT", "shop", 0)
         done = ended_import(pinpoint, job)
         counts = {name: done[name] for name in ("TotalPieces", "CompletedPieces", "FailedPieces", "TotalProcessed", "TotalFailures")}
         assert counts == {"TotalPieces": 1, "CompletedPieces": 1, "FailedPieces": 0, "TotalProcessed": 3, "TotalFailures": 1}, done
         assert done["JobStatus"] == "COMPLETED"
         assert done["CreationDate"] < done["CompletionDate"]
-        assert done["Definition"] == import_request(quick, "in", DefineSegment=False, ExternalId="x", SegmentName="later")
+        assert done["Definition"] == import_request(quick, "in", DefineSegment=False, ExternalId="x")
         said = "\n".join(done["Failures"])
         assert "line 4: field 'OptOut' is '\"MAYBE\"'; expected one of ALL, NONE" in said
-        assert f"s3://{quick.s3_bucket}/in/other.csv: passed over: it is not JSON" in said
+        assert f"s3://{quick.s3_bucket}/apps/shop/in/other.csv: passed over: it is not JSON" in said
         report = f"s3://{quick.s3_bucket}/jobs/{job['Id']}/"
         assert f"every rejected row stands in {report}" in said
         ((key, rejected),) = [(each.key, store.get(each.key)) for each in store.list_objects(f"jobs/{job['Id']}/")]
@@ -258,12 +387,14 @@ def test_boto3_imports_and_exports_and_imports_again_and_all_is_equal(quick: Set
             "reason": "expected one of ALL, NONE",
         }, key
         first = wait_for(quick, "shop", 3)
-        request = {"S3UrlPrefix": f"s3://{quick.s3_bucket}/out", "RoleArn": ROLE}
+        request = {"S3UrlPrefix": f"s3://{quick.s3_bucket}/apps/shop/out", "RoleArn": ROLE}
         made = pinpoint.create_export_job(ApplicationId="shop", ExportJobRequest=request)["ExportJobResponse"]
         assert (made["JobStatus"], made["Type"], made["Definition"]) == ("CREATED", "EXPORT", request)
         exported = ended_export(pinpoint, made)
         assert (exported["JobStatus"], exported["TotalProcessed"], exported["CompletedPieces"]) == ("COMPLETED", 3, 1), exported
-        assert [each.key for each in store.list_objects(f"out/{made['Id']}/part")] == [f"out/{made['Id']}/part-00000.json.gz"]
+        assert [each.key[:-17] for each in store.list_objects(f"apps/shop/out/{made['Id']}/part")] == [
+            f"apps/shop/out/{made['Id']}/part-00000"
+        ]
         again = ended_import(pinpoint, create_import(pinpoint, quick, "out", "second"))
         assert (again["TotalProcessed"], again["TotalFailures"], again["JobStatus"]) == (3, 0, "COMPLETED"), again
         assert wait_for(quick, "second", 3) == first
@@ -285,6 +416,9 @@ def test_a_job_that_cannot_be_is_refused_with_what_was_expected(quick: Settings,
         for given, said in (
             ({"DefineSegment": True, "SegmentName": "s"}, "asks for a segment, and imports make none yet"),
             ({"SegmentId": "s"}, "asks for a segment"),
+            ({"SegmentName": "s"}, "asks for a segment"),
+            ({"S3Url": f"s3://{quick.s3_bucket}/apps/second/out"}, "HEADWATER_JOB_URLS"),
+            ({"S3Url": f"s3://{quick.s3_bucket}/jobs"}, "the folder of jobs' reports"),
             ({"RegisterEndpoints": False}, "the job would do nothing"),
             ({"Format": "XML"}, "expected one of CSV, JSON"),
             ({"S3Url": "https://x/y"}, "expected s3://bucket/prefix"),
@@ -295,10 +429,10 @@ def test_a_job_that_cannot_be_is_refused_with_what_was_expected(quick: Settings,
             assert said in message
         assert refused("nobody")[:2] == ("NotFoundException", 404)
         assert refusal(pinpoint.get_import_job, ApplicationId="shop", JobId="none")[:2] == ("NotFoundException", 404)
-        export = {"S3UrlPrefix": f"s3://{quick.s3_bucket}/out", "RoleArn": ROLE, "SegmentId": "s"}
+        export = {"S3UrlPrefix": f"s3://{quick.s3_bucket}/apps/shop/out", "RoleArn": ROLE, "SegmentId": "s"}
         assert "the endpoints of a segment" in refusal(pinpoint.create_export_job, ApplicationId="shop", ExportJobRequest=export)[2]
         made = [create_import(pinpoint, quick, f"in/{number}") for number in range(3)]
-        code, status, message = refused(S3Url=f"s3://{quick.s3_bucket}/in/1")
+        code, status, message = refused(S3Url=f"s3://{quick.s3_bucket}/apps/shop/in/1")
         assert (code, status) == ("ConflictException", 409)
         assert made[1]["Id"] in message
         page = pinpoint.get_import_jobs(ApplicationId="shop", PageSize="2")["ImportJobsResponse"]
@@ -307,38 +441,110 @@ def test_a_job_that_cannot_be_is_refused_with_what_was_expected(quick: Settings,
         assert "NextToken" not in rest
 
 
-def test_a_job_asked_for_twice_says_what_was_imported_before_and_a_wrong_address_that_it_is_not_there(
-    quick: Settings, tmp_path: Path
-) -> None:
-    build_store(quick).put("in/a.csv", b"Id\none\ntwo\n")
+def test_a_job_asked_for_twice_is_done_twice_and_a_wrong_address_is_said(quick: Settings, tmp_path: Path) -> None:
+    build_store(quick).put("apps/shop/in/a.csv", b"Id\none\ntwo\n")
+    build_store(quick).put("apps/shop/in/b.csv", b"Id\none\ntwo\n")
+    by_hand = EndpointImportOptions("shop")
     with serving(ApiProcess(quick, tmp_path)) as api:
         pinpoint = client("pinpoint", api, make_access_key(quick))
-        first = create_import(pinpoint, quick, "in/a.csv", Format="CSV")
+        (outcome,) = import_endpoints(quick, [f"s3://{quick.s3_bucket}/apps/shop/in/a.csv"], by_hand)
+        assert outcome.status is Status.IMPORTED
+        for _ in range(2):
+            done = create_import(pinpoint, quick, "in", Format="CSV")
+            run_jobs(quick)
+            done = ended_import(pinpoint, done)
+            # The second file has the content of the first.
+            assert (done["JobStatus"], done["CompletedPieces"], done["FailedPieces"], done["TotalProcessed"]) == ("COMPLETED", 2, 0, 4), (
+                done
+            )
+            assert "which this job has imported: it counts as done" in done["Failures"][0]
+        (outcome,) = import_endpoints(quick, [f"s3://{quick.s3_bucket}/apps/shop/in/a.csv"], by_hand)
+        assert outcome.status is Status.SKIPPED
+        missing = create_import(pinpoint, quick, "nowhere", Format="CSV")
         run_jobs(quick)
-        assert ended_import(pinpoint, first)["JobStatus"] == "COMPLETED"
-        second, missing, empty = (create_import(pinpoint, quick, key, Format="CSV") for key in ("in/a.csv", "nowhere", "in"))
-        run_jobs(quick)
-        said = ended_import(pinpoint, second)
-        assert (said["JobStatus"], said["FailedPieces"], said["TotalProcessed"]) == ("FAILED", 1, 0)
-        assert f"as 's3://{quick.s3_bucket}/in/a.csv'" in said["Failures"][0]
         assert "is not there; expected a file" in ended_import(pinpoint, missing)["Failures"][0]
-        assert ended_import(pinpoint, empty)["JobStatus"] == "FAILED"
-    assert len(sent_updates(quick)) == 2
+    # By hand once, and once by each job, under other ids.
+    assert [len(sent_updates(quick)), len(sent_ids(quick))] == [6, 6]
+
+
+def test_a_job_of_too_many_files_fails_and_says_so(quick: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_job, "PIECES_MAX", 1)
+    for name in "ab":
+        build_store(quick).put(f"apps/shop/in/{name}.csv", b"Id\none\n")
+    failed = run_one_import(quick, "in")
+    assert failed.status is JobStatus.FAILED
+    assert "holds 2 files; expected at most 1 in a job" in failed.failures[0]
+    assert not sent_updates(quick)
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_delta_log_leads_no_job_to_files_of_another_app(quick: Settings, monkeypatch: pytest.MonkeyPatch, is_guarded: bool) -> None:
+    store = build_store(quick)
+    table = f"s3://{quick.s3_bucket}/apps/shop/in"
+    write_deltalake(table, pa.table({"Id": ["own"]}), storage_options=store.delta_options())
+    store.put("apps/second/secret.json", b'{"Id":"secret"}\n')
+    monkeypatch.setattr(DeltaTable, "file_uris", lambda self: [f"s3://{quick.s3_bucket}/apps/second/secret.json"])
+    if not is_guarded:
+        quick = allowing(quick, f"s3://{quick.s3_bucket}/apps")
+    done = run_one_import(quick, "in", "JSON")
+    assert done.status is (JobStatus.FAILED if is_guarded else JobStatus.COMPLETED)
+    assert len(sent_updates(quick)) == (0 if is_guarded else 1)
+
+
+@pytest.mark.parametrize("is_redacting", [True, False])
+def test_while_redaction_is_on_no_value_of_a_rejected_row_is_written(quick: Settings, is_redacting: bool) -> None:
+    if is_redacting:
+        quick = quick.model_copy(update={"redact_removed": ("address",)})
+    text = '{"Id":"x","OptOut":"SECRET-1"}\n{"Id":"y","Address":"SECRET-2",}\nSECRET-3\n'
+    build_store(quick).put("apps/shop/in/a.json", text.encode())
+    done = run_one_import(quick, "in", "JSON")
+    assert (done.status, done.total_failures) == (JobStatus.COMPLETED, 3), done.failures
+    (key,) = [each.key for each in build_store(quick).list_objects(f"jobs/{done.job_id}/")]
+    written = build_store(quick).get(key).decode()
+    assert [json.loads(line)["line"] for line in written.splitlines()] == [1, 2, 3]
+    assert "line 1: field 'OptOut' is" in done.failures[0]
+    for place in (written, "".join(done.failures), json.dumps(dict(done.pieces))):
+        assert ("SECRET" in place) is not is_redacting, place
+
+
+def test_a_job_waits_while_the_store_is_away_and_is_given_up_after_twenty_attempts(quick: Settings) -> None:
+    away = quick.model_copy(update={"s3_endpoint": "http://127.0.0.1:1"})
+    build_store(quick).put("apps/shop/in/a.csv", b"Id\none\n")
+    engine = open_definitions(quick)
+    made, at = make_import(engine, quick, "in"), dt.datetime.now(dt.UTC)
+    runner = JobRunner(away, engine, threading.Event(), lambda: at)
+    assert runner.run_one()
+    waiting = found_import(engine, made)
+    assert (waiting.status, waiting.attempts, waiting.owner) == (JobStatus.INITIALIZING, 1, None)
+    assert "It waits: " in waiting.failures[0]
+    assert not runner.run_one()
+    with changing(engine) as connection:
+        connection.execute(jobs.update().values(attempts=20))
+    at += dt.timedelta(seconds=1)
+    assert runner.run_one()
+    ended = found_import(engine, made)
+    assert ended.status is JobStatus.FAILED
+    assert "begun 20 times without coming further" in ended.failures[0]
+    assert "The last thing said: It waits: " in ended.failures[0]
+    engine.dispose()
+    assert run_one_import(quick, "in").status is JobStatus.COMPLETED
 
 
 def test_a_runner_killed_again_and_again_loses_and_repeats_no_row(quick: Settings, tmp_path: Path) -> None:
     rows = 40_000
     for name in ("a", "b"):
-        build_store(quick).put(f"in/{name}.csv", write_csv(tmp_path / "x.csv", rows).read_bytes().replace(b"endpoint-", name.encode()))
+        build_store(quick).put(
+            f"apps/shop/in/{name}.csv", write_csv(tmp_path / "x.csv", rows).read_bytes().replace(b"endpoint-", name.encode())
+        )
     with changing(open_definitions(quick)) as connection:
-        job = create_job(connection, "shop", JobKind.IMPORT, f"s3://{quick.s3_bucket}/in", EMPTY)
+        job = create_job(connection, "shop", JobKind.IMPORT, f"s3://{quick.s3_bucket}/apps/shop/in", EMPTY)
     engine = open_definitions(quick)
 
     def now() -> Any:
         with reading(engine) as connection:
             return find_job(connection, "shop", JobKind.IMPORT, job.job_id)
 
-    ledgers = quick.home / "imports" / "endpoints" / "shop"
+    ledgers = quick.home / "imports" / "jobs" / job.job_id
 
     def notes() -> list[str]:
         return [path.read_text() for path in ledgers.glob("*.json")]
@@ -349,8 +555,12 @@ def test_a_runner_killed_again_and_again_loses_and_repeats_no_row(quick: Setting
             wait_until(functools.partial(_is_further, notes, before, lambda: now().is_ended), "it is further")
     assert not now().is_ended
     # Two at once: one runs it, the other finds nothing to do.
-    with job_runner(quick, tmp_path), job_runner(quick, tmp_path):
-        wait_until(lambda: now().is_ended, "the job has ended")
+    with running(WorkerProcess(quick, tmp_path)):
+        with job_runner(quick, tmp_path), job_runner(quick, tmp_path):
+            wait_until(lambda: now().is_ended, "the job has ended")
+        wait_until(lambda: landed_rows(quick)[1] >= 2 * rows, "every row has landed")
+        # What was sent twice follows what was sent first, so it has been judged as well once the last is there.
+        assert landed_rows(quick) == (2 * rows, 2 * rows)
     found = now()
     assert (found.status, found.total_processed, found.completed_pieces) == (JobStatus.COMPLETED, 2 * rows, 2), found.failures
     # Every row under one id, and few of them twice in the topic: what was on its way when a runner was killed.
@@ -360,33 +570,158 @@ def test_a_runner_killed_again_and_again_loses_and_repeats_no_row(quick: Setting
     engine.dispose()
 
 
+def landed_rows(settings: Settings) -> tuple[int, int]:
+    """Rows of the table endpoint_updates, and distinct ids among them."""
+    try:
+        with open_reader(settings) as reader:
+            found = reader.con.execute("select count(*), count(distinct update_id) from staging.endpoint_updates").fetchone()
+    except UnavailableError:
+        return 0, 0
+    assert found is not None
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_two_runners_with_homes_of_their_own_send_each_row_once(
+    quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    build_store(quick).put("apps/shop/in/a.csv", b"Id\none\ntwo\n")
+    engine = open_definitions(quick)
+    make_import(engine, quick, "in")
+    both_have_it = threading.Barrier(2)
+    runners = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(quick.secrets_file, tmp_path / name)
+        runners.append(JobRunner(quick.model_copy(update={"home": tmp_path / name}), engine, threading.Event()))
+    if not is_guarded:
+        # The control: a job may be taken that another runs, and nothing tells the two apart.
+        monkeypatch.setattr(lease_module, "_is_free", lambda moment, secs: jobs.c.status.not_in(ENDED))
+        runners[1].owner = runners[0].owner
+
+        def import_together(*given: Any) -> None:
+            both_have_it.wait()
+            run_import(*given)
+
+        monkeypatch.setattr("pipeline.jobs.runner.run_import", import_together)
+    threads = [threading.Thread(target=runner.run_one) for runner in runners]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(sent_ids(quick).values()) == ({1} if is_guarded else {2})
+    engine.dispose()
+
+
+def test_a_runner_told_to_leave_leaves_a_job_in_the_middle_and_another_goes_on(quick: Settings, tmp_path: Path) -> None:
+    rows = 40_000
+    build_store(quick).put("apps/shop/in/a.csv", write_csv(tmp_path / "x.csv", rows).read_bytes())
+    engine = open_definitions(quick)
+    job_id = make_import(engine, quick, "in")
+    ledgers = quick.home / "imports" / "jobs" / job_id
+    with job_runner(quick, tmp_path) as runner:
+        wait_until(lambda: bool(list(ledgers.glob("*.json"))), "rows are sent")
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(120) == 0
+    left = found_import(engine, job_id)
+    assert (left.status, left.owner, left.attempts) == (JobStatus.PROCESSING, None, 0)
+    run_jobs(quick)
+    done = found_import(engine, job_id)
+    assert (done.status, done.total_processed) == (JobStatus.COMPLETED, rows)
+    # What was acknowledged before it left is not sent again: it waited for that.
+    assert set(sent_ids(quick).values()) == {1}
+    engine.dispose()
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_runner_that_was_paused_and_lost_its_export_writes_nothing_more_into_it(
+    quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    engine = open_definitions(quick)
+    with running(WorkerProcess(quick, tmp_path)):
+        assert import_into(quick, "shop", pinpoint_export(tmp_path)) == 3
+        wait_for(quick, "shop", 3)
+    place = f"s3://{quick.s3_bucket}/apps/shop/out"
+    with changing(engine) as connection:
+        job_id = create_job(connection, "shop", JobKind.EXPORT, place, {}).job_id
+    is_paused, is_to_go_on = threading.Event(), threading.Event()
+    write_part, lost = export._write_part, []
+
+    def pause_first(*given: Any) -> None:
+        write_part(*given)
+        if not is_paused.is_set():
+            is_paused.set()
+            is_to_go_on.wait()
+
+    def run_paused() -> None:
+        # Without its heartbeat, as a process that is stopped.
+        job = take_job(engine, "paused", 2)
+        assert job is not None
+        lease = Lease(engine, job, "paused", 2, threading.Event())
+        try:
+            run_export(quick, job, lease, Tally(job))
+        except LeaseLostError as error:
+            lost.append(error)
+
+    monkeypatch.setattr(export, "_write_part", pause_first)
+    if not is_guarded:
+        # The control: nobody asks the database or the note.
+        monkeypatch.setattr(export._Guard, "_require_hold", lambda self: None)
+    thread = threading.Thread(target=run_paused)
+    thread.start()
+    assert is_paused.wait(300)
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    assert JobRunner(quick, engine, threading.Event(), lambda: later).run_one()
+    done = find_export(quick, f"{place}/{job_id}")
+    assert done is not None
+    assert done.is_finished
+    is_to_go_on.set()
+    thread.join()
+    assert len(lost) == 1
+    names = [each.key.rpartition("/")[2] for each in build_store(quick).list_objects(f"apps/shop/out/{job_id}/")]
+    is_whole = sorted(names) == sorted([NOTE, *done.files]) and find_export(quick, f"{place}/{job_id}") == done
+    assert is_whole is is_guarded, names
+    engine.dispose()
+
+
 def _is_further(notes: Callable[[], list[str]], before: list[str], is_ended: Callable[[], bool]) -> bool:
     return is_ended() or notes() != before
 
 
-def test_a_file_that_was_finished_just_before_its_runner_died_counts_as_done(quick: Settings, tmp_path: Path) -> None:
-    build_store(quick).put("in/a.csv", b"Id\none\ntwo\n")
+def test_a_file_that_was_finished_just_before_its_runner_died_counts_as_done_with_all_that_was_said(
+    quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_store(quick).put("apps/shop/in/a.csv", b"Id,OptOut\none,\ntwo,ALL\nbad,MAYBE\n")
     engine = open_definitions(quick)
     with changing(engine) as connection:
-        job = create_job(connection, "shop", JobKind.IMPORT, f"s3://{quick.s3_bucket}/in/a.csv", EMPTY)
-    run_jobs(quick)
+        job = create_job(connection, "shop", JobKind.IMPORT, f"s3://{quick.s3_bucket}/apps/shop/in/a.csv", EMPTY)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(run: ImportRun) -> None:
+        commit(run)
+        raise Killed
+
+    commit = ImportRun.commit
+    with monkeypatch.context() as patched:
+        patched.setattr(ImportRun, "commit", kill)
+        with pytest.raises(Killed):
+            run_jobs(quick)
     with changing(engine) as connection:
-        # As a runner leaves it that is killed between the lake's table and the job's row.
-        address = f"s3://{quick.s3_bucket}/in/a.csv"
-        pieces = {address: {"status": "started", "processed": 0, "failures": 0, "said": []}}
-        connection.execute(jobs.update().values(status=JobStatus.PROCESSING, owner=None, pieces_json=json.dumps(pieces)))
+        connection.execute(jobs.update().values(owner=None))
     run_jobs(quick)
-    with reading(engine) as connection:
-        found = find_job(connection, "shop", JobKind.IMPORT, job.job_id)
-    assert found is not None
-    assert (found.status, found.total_processed, found.completed_pieces) == (JobStatus.COMPLETED, 2, 1)
+    found = found_import(engine, job.job_id)
+    assert (found.status, found.total_processed, found.total_failures, found.completed_pieces) == (JobStatus.COMPLETED, 2, 1, 1)
+    assert "line 4: field 'OptOut' is" in found.failures[0]
+    assert found.report_address is not None
+    assert found.report_address in found.failures[1]
+    assert [each.size_bytes > 0 for each in build_store(quick).list_objects(f"jobs/{job.job_id}/")] == [True]
     assert len(sent_updates(quick)) == 2
     engine.dispose()
 
 
-def test_jobs_need_the_scope_to_manage(quick: Settings, tmp_path: Path, run_headwater: RunHeadwater) -> None:
-    from pipeline.definitions.key import Scope
-
+def test_jobs_need_the_scope_to_manage(quick: Settings, tmp_path: Path) -> None:
     with serving(ApiProcess(quick, tmp_path)) as api:
         reader = client("pinpoint", api, make_access_key(quick, scopes=frozenset({Scope.READ, Scope.INGEST})))
         assert refusal(reader.create_import_job, ApplicationId="shop", ImportJobRequest=import_request(quick, "in"))[1] == 403

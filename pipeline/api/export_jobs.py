@@ -3,28 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from pipeline.api.definitions import text_member
 from pipeline.api.errors import bad_request
-from pipeline.api.jobs import make_job, optional_text, show_job, show_jobs
+from pipeline.api.jobs import JobCalls, optional_text
 from pipeline.jobs.records import JobKind
-
-
-async def create_one(request: Request) -> Response:
-    """CreateExportJob; `headwater jobs` runs it, into a folder of its own under the prefix."""
-    return await make_job(request, JobKind.EXPORT, _read_definition, 202)
-
-
-async def show_one(request: Request) -> Response:
-    """GetExportJob."""
-    return await show_job(request, JobKind.EXPORT)
-
-
-async def show_all(request: Request) -> Response:
-    """GetExportJobs."""
-    return await show_jobs(request, JobKind.EXPORT)
 
 
 def _read_definition(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -35,3 +17,6 @@ def _read_definition(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             "Field 'SegmentId' or 'SegmentVersion' asks for the endpoints of a segment, and there are none yet; expected neither."
         )
     return address, {"RoleArn": role, "S3UrlPrefix": address}
+
+
+calls = JobCalls(JobKind.EXPORT, _read_definition, 202)

@@ -22,6 +22,22 @@ _PAGE_SIZE = re.compile(r"[0-9]{1,3}")
 ReadDefinition = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
 
 
+class JobCalls:
+    """The three calls of one kind of jobs, which `headwater jobs` runs: Create, Get and list. A job as it was just made is answered with `status`."""
+
+    def __init__(self, kind: JobKind, read_definition: ReadDefinition, status: int) -> None:
+        self._kind, self._read_definition, self._status = kind, read_definition, status
+
+    async def create_one(self, request: Request) -> Response:
+        return await make_job(request, self._kind, self._read_definition, self._status)
+
+    async def show_one(self, request: Request) -> Response:
+        return await show_job(request, self._kind)
+
+    async def show_all(self, request: Request) -> Response:
+        return await show_jobs(request, self._kind)
+
+
 async def make_job(request: Request, kind: JobKind, read_definition: ReadDefinition, status: int) -> Response:
     """A job as it was just made. Raises ApiError: 400 for a definition that cannot be run, 409 while another job does the same."""
     app_id = request.path_params["app_id"]
@@ -29,7 +45,7 @@ async def make_job(request: Request, kind: JobKind, read_definition: ReadDefinit
     await require_app(request, app_id)
     address, definition = read_definition(parse_object(admitted.body))
     try:
-        check_job_url(api_of(request).settings, address)
+        check_job_url(api_of(request).settings, app_id, address)
         # A job is told from another by it, however it is written.
         address = "s3://" + "/".join(split_s3(address)).rstrip("/")
     except UsageError as error:

@@ -56,12 +56,12 @@ ROUTES = [
     Route("/v1/tags/{arn:path}", tags.add_tags, methods=["POST"]),
     Route("/v1/tags/{arn:path}", tags.remove_tags, methods=["DELETE"]),
     # Jobs
-    Route(f"{APP}/jobs/import", import_jobs.create_one, methods=["POST"]),
-    Route(f"{APP}/jobs/import", import_jobs.show_all, methods=["GET"]),
-    Route(f"{APP}/jobs/import/{{job_id}}", import_jobs.show_one, methods=["GET"]),
-    Route(f"{APP}/jobs/export", export_jobs.create_one, methods=["POST"]),
-    Route(f"{APP}/jobs/export", export_jobs.show_all, methods=["GET"]),
-    Route(f"{APP}/jobs/export/{{job_id}}", export_jobs.show_one, methods=["GET"]),
+    Route(f"{APP}/jobs/import", import_jobs.calls.create_one, methods=["POST"]),
+    Route(f"{APP}/jobs/import", import_jobs.calls.show_all, methods=["GET"]),
+    Route(f"{APP}/jobs/import/{{job_id}}", import_jobs.calls.show_one, methods=["GET"]),
+    Route(f"{APP}/jobs/export", export_jobs.calls.create_one, methods=["POST"]),
+    Route(f"{APP}/jobs/export", export_jobs.calls.show_all, methods=["GET"]),
+    Route(f"{APP}/jobs/export/{{job_id}}", export_jobs.calls.show_one, methods=["GET"]),
     # Operations
     Route("/health", health.show_health, methods=["GET"]),
     Route("/ready", health.show_readiness, methods=["GET"]),

@@ -139,4 +139,6 @@ jobs = Table(
     Column("report_address", Text),
     Column("owner", String(128)),
     Column("heartbeat_at", UtcMoment),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcMoment),
 )

@@ -81,7 +81,8 @@ def _acknowledged(tag: Any, partition: int, offset: int) -> None:
 class ImportRun:
     """One run of import. Its finished files are committed to the lake's table in groups; until then their locks are held.
 
-    `on_batch` hears after each batch how far a file is; what it raises ends the run, and the next one goes on from there.
+    `on_batch` hears after each batch how far a file is, `on_imported` of a file that is through, before the lake's table knows of it;
+    what they raise ends the run, and the next one goes on from there.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class ImportRun:
         self._settings, self._kind, self._places, self._now = settings, kind, places, now
         self._producer, self._imports = producer, imports
         self.on_batch: OnBatch | None = None
+        self.on_imported: OnBatch | None = None
         self._finished: list[FinishedImport] = []
         self._ledgers: list[Ledger] = []
         self._locks = ExitStack()
@@ -149,6 +151,8 @@ class ImportRun:
                     "import it again once nothing writes to it."
                 )
             outcome.status = Status.IMPORTED
+            if self.on_imported is not None:
+                self.on_imported(outcome)
             # All empty files have the same content: there is nothing to remember.
             self._finished += [self._finished_import(outcome, progress)] if outcome.rows else []
             self._ledgers += [ledger, *([Ledger(self._kind.folder, cut_off.content_hash)] if cut_off else [])]

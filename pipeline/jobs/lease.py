@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from pipeline.definitions.database import changing
 from pipeline.definitions.tables import jobs
-from pipeline.jobs.records import ENDED, Job, JobStatus, read_job
-from schemas.errors import HeadwaterError, UnavailableError
+from pipeline.jobs.records import ENDED, Job, JobKind, JobStatus, read_job
+from schemas.errors import HeadwaterError
 
 log = logging.getLogger("headwater.jobs")
 Now = Callable[[], dt.datetime]
@@ -31,22 +31,30 @@ class ToldToLeaveError(HeadwaterError):
 
 
 def take_job(engine: Engine, owner: str, lease_secs: float, now: Now = now_utc) -> Job | None:
-    """The oldest job that nobody runs, taken for `owner`; None when there is none.
+    """The oldest job that nobody runs and that is due, taken for `owner`; None when there is none.
 
     Of two that ask at once one gets it: the second finds an owner whose heartbeat is young.
     """
     with changing(engine) as connection:
         moment = now()
-        is_free = jobs.c.status.not_in(ENDED) & (jobs.c.owner.is_(None) | (jobs.c.heartbeat_at < moment - dt.timedelta(seconds=lease_secs)))
+        is_free = _is_free(moment, lease_secs)
         free = sa.select(jobs.c.job_id, jobs.c.status).where(is_free).order_by(jobs.c.created_at, jobs.c.job_id)
         for job_id, status in connection.execute(free.limit(10)).all():
             began = JobStatus.PREPARING_FOR_INITIALIZATION if status == JobStatus.CREATED else status
             taken = connection.execute(
-                jobs.update().where(jobs.c.job_id == job_id, is_free).values(owner=owner, heartbeat_at=moment, status=began)
+                jobs.update()
+                .where(jobs.c.job_id == job_id, is_free)
+                .values(owner=owner, heartbeat_at=moment, status=began, attempts=jobs.c.attempts + 1)
             )
             if taken.rowcount:
                 return read_job(connection.execute(sa.select(jobs).where(jobs.c.job_id == job_id)).one())
     return None
+
+
+def _is_free(moment: dt.datetime, lease_secs: float) -> sa.ColumnElement[bool]:
+    is_left = jobs.c.owner.is_(None) | (jobs.c.heartbeat_at < moment - dt.timedelta(seconds=lease_secs))
+    is_due = jobs.c.next_at.is_(None) | (jobs.c.next_at <= moment)
+    return jobs.c.status.not_in(ENDED) & is_left & is_due
 
 
 class Lease:
@@ -57,6 +65,7 @@ class Lease:
 
     def __init__(self, engine: Engine, job: Job, owner: str, lease_secs: float, is_over: threading.Event, now: Now = now_utc) -> None:
         self._engine, self._job_id, self._owner, self._secs, self._now = engine, job.job_id, owner, lease_secs, now
+        self._job = job
         self._is_over, self._is_lost, self._is_left = is_over, threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease of {job.job_id}", daemon=True)
 
@@ -77,6 +86,8 @@ class Lease:
 
     def save(self, **values: Any) -> None:
         """Write columns of the job, and a heartbeat with them. Raises LeaseLostError when it is not ours any more."""
+        if self._is_further(values):
+            values = {"attempts": 0, **values}
         with changing(self._engine) as connection:
             kept = connection.execute(
                 jobs.update()
@@ -87,9 +98,18 @@ class Lease:
             self._is_lost.set()
             raise LeaseLostError(f"Job '{self._job_id}' is run by another process now, or was deleted.")
 
-    def release(self) -> None:
-        """Let the job go as it is: the next one that asks takes it at once."""
-        self.save(owner=None)
+    def release(self, **values: Any) -> None:
+        """Let the job go as it is, for the next one that asks; one that is lost is gone already."""
+        try:
+            self.save(**({"owner": None} | values))
+        except LeaseLostError as lost:
+            log.warning("%s", lost)
+
+    def _is_further(self, values: dict[str, Any]) -> bool:
+        """Whether an import did more than those before it; an export starts over each time."""
+        return self._job.kind is JobKind.IMPORT and (
+            values.get("total_processed", 0) > self._job.total_processed or values.get("completed_pieces", 0) > self._job.completed_pieces
+        )
 
     def wait(self, secs: float) -> None:
         """Wait, but not when told to leave."""
@@ -102,5 +122,5 @@ class Lease:
                 self.save()
             except LeaseLostError:
                 return
-            except UnavailableError as error:
+            except HeadwaterError as error:
                 log.warning("No heartbeat for job %s: %s", self._job_id, error)

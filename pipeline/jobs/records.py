@@ -39,7 +39,10 @@ ENDED = (JobStatus.COMPLETED, JobStatus.FAILED)
 
 @dataclass(frozen=True)
 class Job:
-    """One job. Pieces are files; `pieces` says by address what became of each. `total_processed` rows were taken, `total_failures` were not."""
+    """One job. Pieces are files; `pieces` says by address what became of each, and is empty in a list of jobs.
+
+    `total_processed` rows were taken, `total_failures` were not; `attempts` were begun since it last came further.
+    """
 
     job_id: str
     app_id: str
@@ -58,6 +61,7 @@ class Job:
     pieces: Mapping[str, dict[str, Any]]
     report_address: str | None
     owner: str | None
+    attempts: int
 
     @property
     def is_ended(self) -> bool:
@@ -84,7 +88,7 @@ def create_job(
             f"Address '{address}' is at work in {kind} job '{rival.job_id}' of this app ({rival.status}); wait until that one has ended."
         )
     job_id = uuid.uuid4().hex
-    counts = dict.fromkeys(("total_pieces", "completed_pieces", "failed_pieces", "total_processed", "total_failures"), 0)
+    counts = dict.fromkeys(("total_pieces", "completed_pieces", "failed_pieces", "total_processed", "total_failures", "attempts"), 0)
     texts = {"definition_json": json.dumps(dict(definition)), "failures_json": "[]", "pieces_json": "{}"}
     now = at or dt.datetime.now(dt.UTC)
     connection.execute(
@@ -104,7 +108,9 @@ def find_job(connection: Connection, app_id: str, kind: JobKind, job_id: str) ->
 
 def list_jobs(connection: Connection, app_id: str, kind: JobKind, after: str | None = None, limit: int | None = None) -> list[Job]:
     """Jobs of an app, the oldest first; `after` is the id of the last one before. Raises UsageError when there is no such job."""
-    page = sa.select(jobs).where(jobs.c.app_id == app_id, jobs.c.kind == kind).order_by(jobs.c.created_at, jobs.c.job_id).limit(limit)
+    # What became of each of ten thousand files nobody asks for here.
+    columns = [column for column in jobs.c if column is not jobs.c.pieces_json]
+    page = sa.select(*columns).where(jobs.c.app_id == app_id, jobs.c.kind == kind).order_by(jobs.c.created_at, jobs.c.job_id).limit(limit)
     if after is not None:
         last = find_job(connection, app_id, kind, after)
         if last is None:
@@ -118,7 +124,7 @@ def read_job(row: Row[Any]) -> Job:
     """A job from its row."""
     found = dict(row._mapping)
     found["kind"], found["status"] = JobKind(found["kind"]), JobStatus(found["status"])
-    found["definition"], found["pieces"] = json.loads(found.pop("definition_json")), json.loads(found.pop("pieces_json"))
+    found["definition"], found["pieces"] = json.loads(found.pop("definition_json")), json.loads(found.pop("pieces_json", "{}"))
     found["failures"] = tuple(json.loads(found.pop("failures_json")))
-    del found["heartbeat_at"]
+    del found["heartbeat_at"], found["next_at"]
     return Job(**found)

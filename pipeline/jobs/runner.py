@@ -1,6 +1,7 @@
 """The process that runs jobs: takes one at a time, runs it to its end, and leaves it to the next when it cannot."""
 
 import datetime as dt
+import json
 import logging
 import os
 import socket
@@ -15,11 +16,14 @@ from pipeline.jobs.import_job import failed_whole, run_import
 from pipeline.jobs.lease import Lease, LeaseLostError, Now, ToldToLeaveError, now_utc, take_job
 from pipeline.jobs.records import Job, JobKind, JobStatus
 from pipeline.jobs.tally import Tally
-from schemas.errors import HeadwaterError, UnavailableError
+from schemas.errors import HeadwaterError, UnavailableError, UsageError
 
 log = logging.getLogger("headwater.jobs")
 POLL_SECS = 1.0
 BACKOFF_SECS_MAX = 30.0
+# Waits of a job double up to the last of these: twenty attempts take about two hours.
+JOB_BACKOFF_SECS_MAX = 600.0
+ATTEMPTS_MAX = 20
 
 
 class JobRunner:
@@ -35,7 +39,7 @@ class JobRunner:
         while not self._is_over.is_set():
             try:
                 is_idle = not self.run_one()
-            except UnavailableError as error:
+            except HeadwaterError as error:
                 log.warning("Waiting %.0f s: %s", self._backoff_secs, error)
                 self._is_over.wait(self._backoff_secs)
                 self._backoff_secs = min(2 * self._backoff_secs, BACKOFF_SECS_MAX)
@@ -47,7 +51,7 @@ class JobRunner:
     def run_one(self) -> bool:
         """Take a job and run it as far as it goes; False when there was none.
 
-        Raises UnavailableError when a system is away: the job is let go, and is taken again.
+        When a system is away the job is let go, and is taken again later, after others. Raises UnavailableError when the database is away.
         """
         job = take_job(self._engine, self.owner, self._settings.job_lease_secs, self._now)
         if job is None:
@@ -58,17 +62,19 @@ class JobRunner:
                 self._run(job, lease)
             except ToldToLeaveError as left:
                 log.info("%s", left)
-                lease.release()
+                lease.release(attempts=0)
             except LeaseLostError as lost:
                 log.warning("%s", lost)
-            except UnavailableError:
-                lease.release()
-                raise
+            except UnavailableError as error:
+                secs = min(POLL_SECS * 2 ** (job.attempts - 1), JOB_BACKOFF_SECS_MAX)
+                log.warning("Job %s is tried again in %.0f s: %s", job.job_id, secs, error)
+                lease.release(next_at=self._now() + dt.timedelta(seconds=secs), failures_json=json.dumps([f"It waits: {error}"]))
         return True
 
     def _run(self, job: Job, lease: Lease) -> None:
         tally = Tally(job)
         try:
+            _require_progress(job)
             if job.kind is JobKind.IMPORT:
                 run_import(self._settings, job, lease, tally)
                 is_failed = failed_whole(tally)
@@ -90,3 +96,14 @@ class JobRunner:
         log.info(
             "Job %s is %s: %d rows taken, %d not", job.job_id, status, tally.columns()["total_processed"], tally.columns()["total_failures"]
         )
+
+
+def _require_progress(job: Job) -> None:
+    """A job that is in nobody's power, or that kills whoever runs it, ends: attempts are counted when they begin. Raises UsageError."""
+    if job.attempts > ATTEMPTS_MAX:
+        last = (
+            f" The last thing said: {job.failures[0]}"
+            if job.failures
+            else " Whoever ran it ended without a word: see the logs of headwater jobs."
+        )
+        raise UsageError(f"It was begun {ATTEMPTS_MAX} times without coming further, and is given up; ask for it anew.{last}")

@@ -1,7 +1,7 @@
 """What a job has done so far, piece by piece, and as the columns of its row."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -29,6 +29,11 @@ class Tally:
 
     def piece(self, address: str) -> Piece:
         return self.pieces.setdefault(address, Piece())
+
+    def say(self, piece: Piece, texts: Sequence[str]) -> None:
+        """What is said of a piece, in place of what was; no more than there is room for, of a hundred in the whole job."""
+        piece.said = []
+        piece.said = list(texts[: max(0, FIRST_REJECTED - sum(len(other.said) for other in self.pieces.values()))])
 
     def count(self, status: str) -> int:
         return sum(piece.status == status for piece in self.pieces.values())

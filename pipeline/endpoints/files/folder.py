@@ -1,8 +1,10 @@
 """Where an export goes: a folder on disk or a prefix in S3, in which a file appears under its name whole or not at all."""
 
+import fcntl
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -12,6 +14,9 @@ from pipeline.config import Settings
 from pipeline.endpoints.files.addresses import check_address, split_s3
 from pipeline.stores import build_store
 from schemas.errors import UnavailableError, UsageError
+
+# Its name begins with _: the import passes it over.
+LOCK = "_export-lock"
 
 
 class Folder(Protocol):
@@ -30,6 +35,9 @@ class Folder(Protocol):
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove files; one that is not there is no error."""
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep others on this machine out, on disk. S3 has no locks: there the note says whose the folder is."""
 
 
 def open_folder(settings: Settings, address: str) -> Folder:
@@ -69,6 +77,31 @@ class _DiskFolder:
         for name in names:
             (self._path / name).unlink(missing_ok=True)
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        path, was_there = self._path / LOCK, self._path.exists()
+        self.list_names()
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            lock = path.open("a+")
+        except OSError as error:
+            raise UsageError(f"Folder '{self._path}' cannot be written ({error}); name another folder.") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever held it before may have removed it between the two.
+                is_ours = path.exists() and path.stat().st_ino == os.fstat(lock.fileno()).st_ino
+            except BlockingIOError:
+                is_ours = False
+            if not is_ours:
+                raise UsageError(f"Folder '{self._path}' is being written by another export (lock {path}); wait, or name another folder.")
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+                if not was_there and not any(self._path.iterdir()):
+                    self._path.rmdir()
+
 
 class _S3Folder:
     def __init__(self, settings: Settings, address: str) -> None:
@@ -93,6 +126,9 @@ class _S3Folder:
     def delete(self, names: Sequence[str]) -> None:
         with _store_errors(self.address):
             self._store.delete([self._prefix + name for name in names])
+
+    def hold(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class _store_errors:

@@ -8,6 +8,7 @@ from pipeline.config import Settings
 from pipeline.definitions.checks import check_app_id
 from pipeline.endpoints.files.addresses import check_address
 from pipeline.endpoints.files.kind import EndpointFiles
+from pipeline.event_stream import is_redacting
 from pipeline.imports.outcome import Outcome
 from pipeline.imports.places import Places
 from pipeline.imports.run import Now, import_files, now_utc, open_run
@@ -35,5 +36,7 @@ def import_endpoints(settings: Settings, addresses: Sequence[str], options: Endp
     places = Places(lambda: build_store(settings))
     files = [file for address in addresses for file in places.find_files(address)]
     again_id = uuid.uuid4().hex[:12] if options.is_again else ""
-    kind = EndpointFiles(settings.home, options.app_id, settings.message_bytes_max, again_id=again_id)
+    kind = EndpointFiles(
+        settings.home, options.app_id, settings.message_bytes_max, again_id=again_id, shows_values=not is_redacting(settings)
+    )
     return import_files(open_run(settings, kind, places, options.is_dry_run, now), files, options.shows_progress)

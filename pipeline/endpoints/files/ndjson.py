@@ -10,13 +10,15 @@ from pipeline.imports.places import StoredFile
 from pipeline.imports.rows import FileError, Row, RowError
 
 
-def read_ndjson(file: StoredFile, parts: Iterable[bytes]) -> Iterator[Row]:
+def read_ndjson(file: StoredFile, parts: Iterable[bytes], quotes: bool = True) -> Iterator[Row]:
     """Rows whose content is the object's bytes and whose values what it says, or the RowError of what is no endpoint's JSON.
+
+    `quotes` is False while redaction is on: then no reason quotes the text.
 
     Raises FileError when there is nothing in it, BrokenFileError at its end when it breaks off within an object.
     """
     number = 0
-    for piece in split_objects(parts, file.address, _decode):
+    for piece in split_objects(parts, file.address, _decode if quotes else _decode_unquoted):
         number += 1
         values = piece.decoded if piece.reason is None else RowError(None, piece.content, piece.reason)
         yield Row(number, piece.line, piece.content, values)
@@ -30,3 +32,10 @@ def _decode(content: bytes) -> object:
         return parse_counted(content)
     except Unreadable as error:
         raise msgspec.DecodeError(error.error.rstrip(".")) from None
+
+
+def _decode_unquoted(content: bytes) -> object:
+    try:
+        return parse_counted(content)
+    except Unreadable as error:
+        raise msgspec.DecodeError(error.bare_error.rstrip(".")) from None

@@ -34,4 +34,6 @@ def upgrade() -> None:
         sa.Column("report_address", sa.Text),
         sa.Column("owner", sa.String(128)),
         sa.Column("heartbeat_at", sa.DateTime(timezone=True)),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True)),
     )
