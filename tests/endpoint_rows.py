@@ -142,6 +142,10 @@ class Model:
         endpoint = self.endpoints.setdefault(key, fresh)
         endpoint |= {name: row[name] for name in SCALARS if row.get(name) is not None}
         endpoint |= {"endpoint_id": row["endpoint_id"], "last_at": row["_appended_at"]}
+        endpoint |= {
+            "effective_date": row.get("effective_date") or row["_appended_at"],
+            "request_id": row.get("request_id") or row["update_id"],
+        }
         if row.get("creation_date") is not None:
             endpoint.setdefault("creation_date", row["creation_date"])
         self._put(app_id, "endpoint-custom-attributes", endpoint["attributes"], row["attributes"])
@@ -178,7 +182,6 @@ class Model:
             "endpoint_id": endpoint["endpoint_id"],
             "endpoint_status": endpoint["status"],
             "opt_out": endpoint.get("opt_out", "NONE"),
-            "effective_date": endpoint.get("effective_date", endpoint["last_at"]),
             "creation_date": endpoint.get("creation_date", endpoint["first_at"]),
             "cohort_id": endpoint.get("cohort_id", cohort_id),
             "attributes": endpoint["attributes"],

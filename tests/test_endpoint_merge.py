@@ -29,8 +29,8 @@ def one(*updates: Row) -> dict[str, Any]:
 
 class TestScalars:
     def test_what_is_said_replaces_and_what_is_not_said_stays(self) -> None:
-        found = one(update(city="Rome", make="acme", request_id="r1"), update(city="Oslo", model="x"))
-        assert (found["city"], found["make"], found["model"], found["request_id"]) == ("Oslo", "acme", "x", "r1")
+        found = one(update(city="Rome", make="acme"), update(city="Oslo", model="x"))
+        assert (found["city"], found["make"], found["model"]) == ("Oslo", "acme", "x")
 
     def test_an_empty_text_is_said(self) -> None:
         assert one(update(city="Rome"), update(city=""))["city"] == ""
@@ -221,10 +221,22 @@ class TestDefaults:
     def test_a_creation_date_that_is_said_wins_and_the_first_said_stays(self) -> None:
         assert one(update(), update(creation_date=NOON), update(creation_date=NOON + timedelta(days=1)))["creation_date"] == NOON
 
-    def test_effective_date_is_the_last_said_or_the_last_update(self) -> None:
-        first, last = update(), update()
+    def test_effective_date_is_of_the_last_update_alone(self) -> None:
+        first, exported, last = update(), update(effective_date=NOON - timedelta(days=1000)), update()
         assert one(first, last)["effective_date"] == last["_appended_at"]
-        assert one(update(effective_date=NOON), update())["effective_date"] == NOON
+        assert one(first, exported)["effective_date"] == exported["effective_date"]
+        assert one(first, exported, last)["effective_date"] == last["_appended_at"]
+
+    def test_request_id_is_of_the_last_update_alone(self) -> None:
+        first, exported, last = update(), update(request_id="r1"), update()
+        assert one(first, exported)["request_id"] == "r1"
+        assert one(first, exported, last)["request_id"] == last["update_id"]
+
+    def test_a_later_update_of_another_endpoint_leaves_both_as_they_are(self) -> None:
+        """It turns the first inactive, and updates it not."""
+        first = update("a", effective_date=NOON, request_id="r1", **EMAIL)
+        found = merged(first, update("b", **EMAIL))["a"]
+        assert (found["endpoint_status"], found["effective_date"], found["request_id"]) == ("INACTIVE", NOON, "r1")
 
 
 class TestDelete:

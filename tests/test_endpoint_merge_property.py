@@ -41,6 +41,7 @@ SAID = st.fixed_dictionaries(
         "opt_out": maybe(st.sampled_from(["ALL", "NONE"])),
         "effective_date": maybe(MOMENTS),
         "creation_date": maybe(MOMENTS),
+        "request_id": maybe(st.sampled_from(["r1", "r2"])),
         "cohort_id": maybe(st.integers(0, 99)),
         "city": maybe(st.sampled_from(["Rome", ""])),
         "latitude": maybe(st.sampled_from([0.0, 41.9])),

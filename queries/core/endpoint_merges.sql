@@ -27,7 +27,13 @@ sayings as (
     -- Users and removals have no key.
     where states.kind = 'endpoint'
     union all by name
-    select *, _appended_at as first_appended_at
+    select
+        * replace (
+            -- Of this update alone: what an earlier one said of itself must not outlive it.
+            coalesce(effective_date, _appended_at) as effective_date,
+            coalesce(request_id, update_id) as request_id
+        ),
+        _appended_at as first_appended_at
     from lives
     -- A delete says nothing more than that a life is over.
     where operation = 'update'
