@@ -121,7 +121,8 @@ class Model:
         for row in sorted(rows, key=lambda row: (row["_appended_at"], row["_partition"], row["_offset"], row["_topic_id"])):
             key = (row["app_id"], (row["endpoint_id"] or "").lower())
             if row["operation"] == "delete":
-                self.endpoints.pop(key, None)
+                if row.get("user_id") in (None, self.endpoints.get(key, {}).get("user_id")):
+                    self.endpoints.pop(key, None)
             elif row["operation"] == "delete_user":
                 self.users.pop((row["app_id"], row["user_id"]), None)
             elif row["operation"] == "remove_attributes":

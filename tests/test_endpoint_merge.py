@@ -255,6 +255,30 @@ class TestDelete:
         assert merged(update(), delete(), update(), delete()) == {}
 
 
+class TestDeleteOfAUsersEndpoint:
+    def test_it_deletes_the_endpoint_that_is_the_users(self) -> None:
+        assert merged(update(user_id="anna"), update(city="Rome"), delete(user_id="anna")) == {}
+
+    def test_an_endpoint_that_went_over_to_another_user_stays_with_all_it_has(self) -> None:
+        found = one(update(user_id="anna", city="Rome"), update(user_id="carl"), delete(user_id="anna"))
+        assert (found["user_id"], found["city"]) == ("carl", "Rome")
+
+    def test_one_that_comes_back_to_the_user_is_deleted(self) -> None:
+        assert merged(update(user_id="anna"), update(user_id="carl"), update(user_id="anna"), delete(user_id="anna")) == {}
+
+    def test_one_that_goes_over_afterwards_is_made_anew(self) -> None:
+        found = one(update(user_id="anna", city="Rome"), delete(user_id="anna"), update(user_id="carl"))
+        assert (found["user_id"], found["city"]) == ("carl", None)
+
+    @pytest.mark.parametrize("whose", [None, "anna"])
+    def test_what_was_made_anew_for_nobody_is_not_the_users_any_more(self, whose: str | None) -> None:
+        found = one(update(user_id="anna"), delete(user_id=whose), update(city="Oslo"), delete(user_id="anna"))
+        assert (found["user_id"], found["city"]) == (None, "Oslo")
+
+    def test_control_a_delete_that_names_nobody_deletes_it_whoever_has_it(self) -> None:
+        assert merged(update(user_id="anna"), update(user_id="carl"), delete()) == {}
+
+
 class TestRemovals:
     def test_a_removed_name_is_kept_where_it_is_and_not_taken_any_more(self) -> None:
         found = merged(
