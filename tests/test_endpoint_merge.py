@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.endpoints.merge import EndpointStates
@@ -340,6 +342,25 @@ def test_users_are_those_that_have_an_endpoint() -> None:
             "updated_at": last["_appended_at"],
         }
     ]
+
+
+class TestChecks:
+    """Over a snapshot into which a row was planted that merging never makes."""
+
+    def test_an_endpoint_that_is_there_twice_is_found(self) -> None:
+        states = merge_batches([[update("a", **EMAIL), update("b")]]).rows().read_all()
+        check = "checks.assert_each_endpoint_once"
+        assert shown(states, (), check) == []
+        planted = pa.concat_tables([states, states.filter(pc.equal(states["endpoint_key"], "b"))])
+        assert shown(planted, (), check) == [{"app_id": "shop", "endpoint_key": "b", "row_count": 2}]
+
+    def test_two_active_endpoints_at_one_address_are_found(self) -> None:
+        states = merge_batches([[update("a", **EMAIL), update("b", **EMAIL), update("c")]]).rows().read_all()
+        check = "checks.assert_no_two_active_endpoints_share_an_address"
+        assert shown(states, (), check) == []
+        place = states.schema.get_field_index("endpoint_status")
+        planted = states.set_column(place, "endpoint_status", pa.array(["ACTIVE"] * states.num_rows, states.schema.field(place).type))
+        assert shown(planted, (), check) == [{"app_id": "shop", **EMAIL, "endpoint_count": 2, "endpoint_ids": ["a", "b"]}]
 
 
 def test_more_than_fifteen_endpoints_of_a_user_stay() -> None:
