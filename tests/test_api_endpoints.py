@@ -362,14 +362,18 @@ def test_deletion_that_cannot_know_everything_in_time_changes_nothing(scene: Set
     assert shop.show_user_since(name, dt.datetime.now(dt.UTC)) == [name]
 
 
+def is_too_old(ask: Callable[[], Any]) -> bool:
+    return "HEADWATER_API_ENDPOINTS_STALE_SECS" in refusal(ask)[2]
+
+
 def test_what_is_too_old_is_no_answer_and_says_how_old_and_why(scene: Settings, shop: Shop, name: str) -> None:
     accepted = shop.put(name, Address="a", User={"UserId": name})
     assert shop.show_since(name, accepted) is not None
     # What is known is a second old at least, however well all goes.
     with serving(ApiProcess(scene, scene.home, HEADWATER_API_ENDPOINTS_STALE_SECS="0.5")) as api:
         old = Shop(api)
-        for ask in (lambda: old.show(name), lambda: old.show_user("nobody")):
-            wait_until(lambda ask=ask: "HEADWATER_API_ENDPOINTS_STALE_SECS" in refusal(ask)[2], "endpoints are loaded")
+        for ask in (functools.partial(old.show, name), functools.partial(old.show_user, "nobody")):
+            wait_until(functools.partial(is_too_old, ask), "endpoints are loaded")
             status, kind, message = refusal(ask)
             assert (status, kind) == (500, "InternalServerErrorException")
             assert "Endpoints are known as of 2" in message

@@ -26,8 +26,8 @@ NOON = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 class Following:
     """Stands in for the lake and its merging, which cannot be made to break at will: a table that `errors` come out of, one a call."""
 
-    opened: list["Following"]
-    errors: list[Exception | None]
+    opened: ClassVar[list["Following"]]
+    errors: ClassVar[list[Exception | None]]
     late_count = 0
 
     def __init__(self, _: object) -> None:
