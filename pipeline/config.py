@@ -160,6 +160,21 @@ class Settings(BaseSettings):
         gt=0,
         le=600,
     )
+    api_endpoints_stale_secs: float = _setting(
+        300,
+        "age of what is known of endpoints from which reads are answered 500, with the reason, and no more by what is known",
+        "300",
+        gt=0,
+        le=86400,
+    )
+    endpoint_order_secs: float = _setting(
+        1.0,
+        "how long an update of an endpoint waits for those that were appended before it on other partitions; "
+        "above the clock difference of the brokers and the time that a replica is behind. Snapshots wait 60 seconds at least",
+        "1.0",
+        ge=0.1,
+        le=600,
+    )
     api_endpoints_memory_bytes_max: int = _setting(
         400_000_000, "memory of the API's table of endpoints; beyond it the table lies on local disk", "400000000", ge=50_000_000
     )

@@ -121,7 +121,8 @@ class Model:
         for row in sorted(rows, key=lambda row: (row["_appended_at"], row["_partition"], row["_offset"], row["_topic_id"])):
             key = (row["app_id"], (row["endpoint_id"] or "").lower())
             if row["operation"] == "delete":
-                self.endpoints.pop(key, None)
+                if row.get("user_id") in (None, self.endpoints.get(key, {}).get("user_id")):
+                    self.endpoints.pop(key, None)
             elif row["operation"] == "delete_user":
                 self.users.pop((row["app_id"], row["user_id"]), None)
             elif row["operation"] == "remove_attributes":
@@ -142,6 +143,10 @@ class Model:
         endpoint = self.endpoints.setdefault(key, fresh)
         endpoint |= {name: row[name] for name in SCALARS if row.get(name) is not None}
         endpoint |= {"endpoint_id": row["endpoint_id"], "last_at": row["_appended_at"]}
+        endpoint |= {
+            "effective_date": row.get("effective_date") or row["_appended_at"],
+            "request_id": row.get("request_id") or row["update_id"],
+        }
         if row.get("creation_date") is not None:
             endpoint.setdefault("creation_date", row["creation_date"])
         self._put(app_id, "endpoint-custom-attributes", endpoint["attributes"], row["attributes"])
@@ -178,7 +183,6 @@ class Model:
             "endpoint_id": endpoint["endpoint_id"],
             "endpoint_status": endpoint["status"],
             "opt_out": endpoint.get("opt_out", "NONE"),
-            "effective_date": endpoint.get("effective_date", endpoint["last_at"]),
             "creation_date": endpoint.get("creation_date", endpoint["first_at"]),
             "cohort_id": endpoint.get("cohort_id", cohort_id),
             "attributes": endpoint["attributes"],

@@ -330,6 +330,12 @@ def test_user_is_deleted_with_every_endpoint_that_was_accepted_before_and_withou
     assert delete_at_once(shop, name) == []
     with rigged(scene, "no-wait") as control:
         assert delete_at_once(control, f"{name}-control") == [f"{name}-control-1"]
+        # Known as the user's yet when the deletes are written, and another's by then: the delete says whose it is for.
+        moved = f"{name}-moved"
+        control.show_since(moved, control.put(moved, Address="a", User={"UserId": moved}))
+        control.put(moved, User={"UserId": f"{moved}-to"})
+        control.pinpoint.delete_user_endpoints(ApplicationId="shop", UserId=moved)
+        assert control.show_user_since(f"{moved}-to", dt.datetime.now(dt.UTC)) == [moved]
     # Their attributes are forgotten too.
     found = shop.show_since(name, shop.put(name, Address="c", User={"UserId": name}))
     assert found is not None
@@ -354,6 +360,40 @@ def test_deletion_that_cannot_know_everything_in_time_changes_nothing(scene: Set
         assert "Nothing was changed" in message
         assert "HEADWATER_API_ENDPOINTS_FRESH_SECS" in message
     assert shop.show_user_since(name, dt.datetime.now(dt.UTC)) == [name]
+
+
+def is_too_old(ask: Callable[[], Any]) -> bool:
+    return "HEADWATER_API_ENDPOINTS_STALE_SECS" in refusal(ask)[2]
+
+
+def test_what_is_too_old_is_no_answer_and_says_how_old_and_why(scene: Settings, shop: Shop, name: str) -> None:
+    accepted = shop.put(name, Address="a", User={"UserId": name})
+    assert shop.show_since(name, accepted) is not None
+    # What is known is a second old at least, however well all goes.
+    with serving(ApiProcess(scene, scene.home, HEADWATER_API_ENDPOINTS_STALE_SECS="0.5")) as api:
+        old = Shop(api)
+        for ask in (functools.partial(old.show, name), functools.partial(old.show_user, "nobody")):
+            wait_until(functools.partial(is_too_old, ask), "endpoints are loaded")
+            status, kind, message = refusal(ask)
+            assert (status, kind) == (500, "InternalServerErrorException")
+            assert "Endpoints are known as of 2" in message
+            assert " s ago" in message
+            assert "see that a worker runs" in message
+        # What changes endpoints needs nothing that is known.
+        assert old.pinpoint.delete_endpoint(ApplicationId="shop", EndpointId=name)["ResponseMetadata"]["HTTPStatusCode"] == 202
+
+
+def test_reads_and_deletions_count_against_the_rate_of_a_key(shop: Shop, name: str) -> None:
+    def ask_twice(call: str, **given: Any) -> list[str]:
+        """What a key that may one thing in a hundred seconds is told."""
+        slow = client("pinpoint", shop.api, make_access_key(shop.settings, "shop", events_per_sec=0.01))
+        return [refusal(lambda: getattr(slow, call)(ApplicationId="shop", **given))[1] for _ in range(2)]
+
+    for call, given in (("get_endpoint", {"EndpointId": name}), ("get_user_endpoints", {"UserId": name})):
+        assert ask_twice(call, **given) == ["NotFoundException", "TooManyRequestsException"]
+    slow = client("pinpoint", shop.api, make_access_key(shop.settings, "shop", events_per_sec=0.01))
+    slow.delete_user_endpoints(ApplicationId="shop", UserId=name)
+    assert refusal(lambda: slow.delete_user_endpoints(ApplicationId="shop", UserId=name))[1] == "TooManyRequestsException"
 
 
 def test_removed_attributes_are_taken_no_more_and_what_is_there_stays(shop: Shop, name: str) -> None:

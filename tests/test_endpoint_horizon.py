@@ -3,23 +3,29 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 import pipeline.endpoints.horizon
 from agents.land import Position
 from pipeline.config import Settings
-from pipeline.endpoints.horizon import MARGIN, Batch, complete_until, read_new_updates, read_waiting
+from pipeline.endpoints.end_offsets import EndOffsets, ask_end_offsets
+from pipeline.endpoints.horizon import Batch, complete_until, read_new_updates, read_waiting
 from pipeline.stores import build_store
+from pipeline.topology import ENDPOINT_UPDATES, topic_name
 from schemas.tables import load_table
+from sinks.dataset import read_tables
 from sinks.lake import LakeTable
 from tests.endpoint_lake import EndpointLander
-from tests.endpoint_rows import update
+from tests.endpoint_rows import as_updates, update
 from tests.lake_rows import NOON, Row
+from tests.stream import send
 
 P0, P1, NEW = Position("topic", 0), Position("topic", 1), Position("topic-anew", 0)
 NOW = NOON + timedelta(minutes=1)
 TICK = timedelta(milliseconds=1)
+MARGIN = timedelta(seconds=2)
 
 
 def at(secs: float) -> datetime:
@@ -28,38 +34,38 @@ def at(secs: float) -> datetime:
 
 class TestCompleteUntil:
     def test_where_all_has_landed_it_is_now_less_the_margin(self) -> None:
-        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 3}, {P0: at(1)}, None) == NOW - MARGIN
+        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 3}, {P0: at(1)}, None, MARGIN) == NOW - MARGIN
 
     def test_a_landed_offset_beyond_the_end_is_landed_too(self) -> None:
         """Ends were asked before landed offsets were read."""
-        assert complete_until(NOW, {P0: 5}, {P0: 7}, {P0: at(1)}, None) == NOW - MARGIN
+        assert complete_until(NOW, {P0: 5}, {P0: 7}, {P0: at(1)}, None, MARGIN) == NOW - MARGIN
 
     def test_a_lagging_partition_holds_it_just_before_what_it_landed_last(self) -> None:
-        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 2}, {P0: at(30), P1: at(20)}, None) == at(20) - TICK
+        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 2}, {P0: at(30), P1: at(20)}, None, MARGIN) == at(20) - TICK
 
     def test_of_two_that_lag_the_one_that_is_further_back_holds_it(self) -> None:
-        assert complete_until(NOW, {P0: 9, P1: 9}, {P0: 5, P1: 2}, {P0: at(10), P1: at(20)}, None) == at(10) - TICK
+        assert complete_until(NOW, {P0: 9, P1: 9}, {P0: 5, P1: 2}, {P0: at(10), P1: at(20)}, None, MARGIN) == at(10) - TICK
 
     def test_a_lagging_partition_that_landed_nothing_new_holds_it_where_it_is(self) -> None:
-        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 2}, {P0: at(30)}, at(10)) == at(10)
+        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 2}, {P0: at(30)}, at(10), MARGIN) == at(10)
 
     def test_a_lagging_partition_that_never_landed_anything_leaves_nothing_known(self) -> None:
-        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5}, {P0: at(30)}, None) is None
+        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5}, {P0: at(30)}, None, MARGIN) is None
 
     def test_an_idle_partition_holds_nothing(self) -> None:
         """It lags behind nothing, so that its last record is old does not matter."""
-        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 3}, {P0: at(30)}, at(10)) == NOW - MARGIN
+        assert complete_until(NOW, {P0: 5, P1: 3}, {P0: 5, P1: 3}, {P0: at(30)}, at(10), MARGIN) == NOW - MARGIN
 
     def test_without_any_record_it_moves_with_the_clock(self) -> None:
-        assert complete_until(NOW, {}, {}, {}, None) == NOW - MARGIN
+        assert complete_until(NOW, {}, {}, {}, None, MARGIN) == NOW - MARGIN
 
     def test_of_a_topic_that_was_made_anew_only_the_new_one_is_waited_for(self) -> None:
-        assert complete_until(NOW, {NEW: 2}, {P0: 5, NEW: 2}, {P0: at(1)}, None) == NOW - MARGIN
-        assert complete_until(NOW, {NEW: 2}, {P0: 5}, {P0: at(30)}, at(10)) == at(10)
+        assert complete_until(NOW, {NEW: 2}, {P0: 5, NEW: 2}, {P0: at(1)}, None, MARGIN) == NOW - MARGIN
+        assert complete_until(NOW, {NEW: 2}, {P0: 5}, {P0: at(30)}, at(10), MARGIN) == at(10)
 
     def test_it_never_goes_back(self) -> None:
-        assert complete_until(NOW, {P0: 5}, {P0: 4}, {P0: at(3)}, at(10)) == at(10)
-        assert complete_until(at(0), {}, {}, {}, at(10)) == at(10)
+        assert complete_until(NOW, {P0: 5}, {P0: 4}, {P0: at(3)}, at(10), MARGIN) == at(10)
+        assert complete_until(at(0), {}, {}, {}, at(10), MARGIN) == at(10)
 
 
 def rows_at(partition: int, secs: Sequence[float], start: int = 0, topic_id: str = "topic") -> list[Row]:
@@ -72,7 +78,7 @@ def rows_at(partition: int, secs: Sequence[float], start: int = 0, topic_id: str
 def read(
     lander: EndpointLander, covered: Mapping[Position, int] | None = None, as_of: datetime | None = None, rows_max: int = 100_000
 ) -> list[Batch]:
-    return list(read_new_updates(lander.table, covered or {}, as_of, lander.ask, NOW.timestamp, rows_max))
+    return list(read_new_updates(lander.table, covered or {}, as_of, lander.ask, NOW.timestamp, MARGIN, rows_max))
 
 
 def places(batch: Batch) -> set[tuple[str, int, int]]:
@@ -175,7 +181,70 @@ def test_rows_of_a_topic_that_was_made_anew_come_after_those_of_the_old_one(land
     assert (batch.rows.num_rows, batch.until) == (0, NOW - MARGIN)
 
 
+def test_a_row_that_lands_after_its_moment_was_merged_is_counted_and_merged_after(lander: EndpointLander) -> None:
+    lander.land([*rows_at(0, [1, 5])])
+    (before,) = read(lander)
+    assert before.late_count == 0
+    # Of a broker whose clock is behind by more than the margin: one before that moment, one exactly then, one after.
+    as_of = before.until
+    secs = (as_of - NOON).total_seconds()
+    lander.land(rows_at(1, [secs - 50, secs, secs + 1]))
+    (after,) = read_new_updates(lander.table, before.offsets, as_of, lander.ask, lambda: NOW.timestamp() + 10, MARGIN)
+    assert places(after) == {("topic", 1, 0), ("topic", 1, 1), ("topic", 1, 2)}
+    assert after.late_count == 2
+
+
+@pytest.mark.parametrize("margin_secs", [1, 60])
+def test_the_margin_is_what_an_update_waits_for_those_before_it(lander: EndpointLander, margin_secs: int) -> None:
+    lander.land(rows_at(0, [60 - margin_secs, 60 - margin_secs + 0.001]))
+    (batch,) = read_new_updates(lander.table, {}, None, lander.ask, NOW.timestamp, timedelta(seconds=margin_secs))
+    assert places(batch) == {("topic", 0, 0)}
+
+
+def test_what_ended_in_dead_letters_is_covered_and_not_read_again(lander: EndpointLander, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[object] = []
+
+    def read_counted(*given: Any) -> Any:
+        reads.append(given)
+        return read_tables(*given)
+
+    monkeypatch.setattr(pipeline.endpoints.horizon, "read_tables", read_counted)
+    rows = [*rows_at(0, [1, 2]), *rows_at(1, [1, 59])]
+    lander.land(rows)
+    # Landed up to 9 and 7 with no more rows; the last row of partition 1 is too young to be merged.
+    lander.table.refresh()
+    lander.table.commit(
+        lander.table.upload(as_updates(rows_at(2, [3]))), {P0.app_id("endpoint_updates"): 9, P1.app_id("endpoint_updates"): 7}
+    )
+    (batch,) = read(lander)
+    assert batch.offsets == {P0: 9, P1: 1}
+    young = len(reads)
+    (batch,) = read_new_updates(lander.table, {P0: 9, P1: 1}, batch.until, lander.ask, lambda: NOW.timestamp() + 10, MARGIN)
+    assert batch.offsets == {P1: 7}
+    assert len(reads) > young
+    reads.clear()
+    (batch,) = read(lander, {P0: 9, P1: 7}, batch.until)
+    assert (batch.offsets, reads) == ({}, [])
+
+
 def test_a_table_that_is_not_there_yet_has_no_rows(settings: Settings) -> None:
     table = LakeTable(build_store(settings), load_table("endpoint_updates"))
-    (batch,) = read_new_updates(table, {}, None, dict, NOW.timestamp)
+    (batch,) = read_new_updates(table, {}, None, dict, NOW.timestamp, MARGIN)
     assert (batch.rows.num_rows, batch.until) == (0, datetime.fromtimestamp(NOW.timestamp(), UTC) - MARGIN)
+
+
+def test_kafka_says_where_the_partitions_that_hold_records_end_as_often_as_it_is_asked(settings: Settings, topics: list[str]) -> None:
+    topic = topic_name(settings, ENDPOINT_UPDATES)
+    ends = EndOffsets(settings)
+    try:
+        assert ends.ask() == {}
+        send(settings, [(b"a", b"1"), (b"a", b"2"), (b"a", b"3")], topic=topic)
+        ((position, end),) = ends.ask().items()
+        assert end == 3
+        send(settings, [(b"a", b"4")], topic=topic)
+        assert ends.ask() == {position: 4}
+        # After a break it opens connections of its own accord.
+        ends.close()
+        assert ends.ask() == ask_end_offsets(settings) == {position: 4}
+    finally:
+        ends.close()

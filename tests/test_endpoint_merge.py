@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.endpoints.merge import EndpointStates
@@ -29,8 +31,8 @@ def one(*updates: Row) -> dict[str, Any]:
 
 class TestScalars:
     def test_what_is_said_replaces_and_what_is_not_said_stays(self) -> None:
-        found = one(update(city="Rome", make="acme", request_id="r1"), update(city="Oslo", model="x"))
-        assert (found["city"], found["make"], found["model"], found["request_id"]) == ("Oslo", "acme", "x", "r1")
+        found = one(update(city="Rome", make="acme"), update(city="Oslo", model="x"))
+        assert (found["city"], found["make"], found["model"]) == ("Oslo", "acme", "x")
 
     def test_an_empty_text_is_said(self) -> None:
         assert one(update(city="Rome"), update(city=""))["city"] == ""
@@ -221,10 +223,22 @@ class TestDefaults:
     def test_a_creation_date_that_is_said_wins_and_the_first_said_stays(self) -> None:
         assert one(update(), update(creation_date=NOON), update(creation_date=NOON + timedelta(days=1)))["creation_date"] == NOON
 
-    def test_effective_date_is_the_last_said_or_the_last_update(self) -> None:
-        first, last = update(), update()
+    def test_effective_date_is_of_the_last_update_alone(self) -> None:
+        first, exported, last = update(), update(effective_date=NOON - timedelta(days=1000)), update()
         assert one(first, last)["effective_date"] == last["_appended_at"]
-        assert one(update(effective_date=NOON), update())["effective_date"] == NOON
+        assert one(first, exported)["effective_date"] == exported["effective_date"]
+        assert one(first, exported, last)["effective_date"] == last["_appended_at"]
+
+    def test_request_id_is_of_the_last_update_alone(self) -> None:
+        first, exported, last = update(), update(request_id="r1"), update()
+        assert one(first, exported)["request_id"] == "r1"
+        assert one(first, exported, last)["request_id"] == last["update_id"]
+
+    def test_a_later_update_of_another_endpoint_leaves_both_as_they_are(self) -> None:
+        """It turns the first inactive, and updates it not."""
+        first = update("a", effective_date=NOON, request_id="r1", **EMAIL)
+        found = merged(first, update("b", **EMAIL))["a"]
+        assert (found["endpoint_status"], found["effective_date"], found["request_id"]) == ("INACTIVE", NOON, "r1")
 
 
 class TestDelete:
@@ -241,6 +255,30 @@ class TestDelete:
 
     def test_deleted_made_and_deleted_again_it_is_gone(self) -> None:
         assert merged(update(), delete(), update(), delete()) == {}
+
+
+class TestDeleteOfAUsersEndpoint:
+    def test_it_deletes_the_endpoint_that_is_the_users(self) -> None:
+        assert merged(update(user_id="anna"), update(city="Rome"), delete(user_id="anna")) == {}
+
+    def test_an_endpoint_that_went_over_to_another_user_stays_with_all_it_has(self) -> None:
+        found = one(update(user_id="anna", city="Rome"), update(user_id="carl"), delete(user_id="anna"))
+        assert (found["user_id"], found["city"]) == ("carl", "Rome")
+
+    def test_one_that_comes_back_to_the_user_is_deleted(self) -> None:
+        assert merged(update(user_id="anna"), update(user_id="carl"), update(user_id="anna"), delete(user_id="anna")) == {}
+
+    def test_one_that_goes_over_afterwards_is_made_anew(self) -> None:
+        found = one(update(user_id="anna", city="Rome"), delete(user_id="anna"), update(user_id="carl"))
+        assert (found["user_id"], found["city"]) == ("carl", None)
+
+    @pytest.mark.parametrize("whose", [None, "anna"])
+    def test_what_was_made_anew_for_nobody_is_not_the_users_any_more(self, whose: str | None) -> None:
+        found = one(update(user_id="anna"), delete(user_id=whose), update(city="Oslo"), delete(user_id="anna"))
+        assert (found["user_id"], found["city"]) == (None, "Oslo")
+
+    def test_control_a_delete_that_names_nobody_deletes_it_whoever_has_it(self) -> None:
+        assert merged(update(user_id="anna"), update(user_id="carl"), delete()) == {}
 
 
 class TestRemovals:
@@ -304,6 +342,25 @@ def test_users_are_those_that_have_an_endpoint() -> None:
             "updated_at": last["_appended_at"],
         }
     ]
+
+
+class TestChecks:
+    """Over a snapshot into which a row was planted that merging never makes."""
+
+    def test_an_endpoint_that_is_there_twice_is_found(self) -> None:
+        states = merge_batches([[update("a", **EMAIL), update("b")]]).rows().read_all()
+        check = "checks.assert_each_endpoint_once"
+        assert shown(states, (), check) == []
+        planted = pa.concat_tables([states, states.filter(pc.equal(states["endpoint_key"], "b"))])
+        assert shown(planted, (), check) == [{"app_id": "shop", "endpoint_key": "b", "row_count": 2}]
+
+    def test_two_active_endpoints_at_one_address_are_found(self) -> None:
+        states = merge_batches([[update("a", **EMAIL), update("b", **EMAIL), update("c")]]).rows().read_all()
+        check = "checks.assert_no_two_active_endpoints_share_an_address"
+        assert shown(states, (), check) == []
+        place = states.schema.get_field_index("endpoint_status")
+        planted = states.set_column(place, "endpoint_status", pa.array(["ACTIVE"] * states.num_rows, states.schema.field(place).type))
+        assert shown(planted, (), check) == [{"app_id": "shop", **EMAIL, "endpoint_count": 2, "endpoint_ids": ["a", "b"]}]
 
 
 def test_more_than_fifteen_endpoints_of_a_user_stay() -> None:

@@ -41,6 +41,7 @@ SAID = st.fixed_dictionaries(
         "opt_out": maybe(st.sampled_from(["ALL", "NONE"])),
         "effective_date": maybe(MOMENTS),
         "creation_date": maybe(MOMENTS),
+        "request_id": maybe(st.sampled_from(["r1", "r2"])),
         "cohort_id": maybe(st.integers(0, 99)),
         "city": maybe(st.sampled_from(["Rome", ""])),
         "latitude": maybe(st.sampled_from([0.0, 41.9])),
@@ -51,7 +52,7 @@ SAID = st.fixed_dictionaries(
         "user_attributes": st.dictionaries(NAMES, VALUES, max_size=2),
     }
 )
-DELETED = st.fixed_dictionaries({"operation": st.just("delete"), "app_id": APPS, "endpoint_id": ENDPOINTS})
+DELETED = st.fixed_dictionaries({"operation": st.just("delete"), "app_id": APPS, "endpoint_id": ENDPOINTS, "user_id": maybe(USERS)})
 FORGOTTEN = st.fixed_dictionaries({"operation": st.just("delete_user"), "app_id": APPS, "endpoint_id": st.none(), "user_id": USERS})
 REMOVED = st.fixed_dictionaries(
     {
@@ -130,10 +131,10 @@ def test_many_updates_in_random_batches_are_those_at_once(seed: int) -> None:
 
 def draw(chance: random.Random) -> dict[str, Any]:
     app = {"app_id": chance.choice(["shop", "blog"])}
-    endpoint_id, user_id = f"e{chance.randrange(40)}", f"u{chance.randrange(15)}"
+    endpoint_id, user_id = f"e{chance.randrange(40)}", f"u{chance.randrange(5)}"
     kind = chance.random()
     if kind < 0.1:
-        return app | {"operation": "delete", "endpoint_id": endpoint_id}
+        return app | {"operation": "delete", "endpoint_id": endpoint_id, "user_id": chance.choice([None, user_id])}
     if kind < 0.15:
         return app | {"operation": "delete_user", "endpoint_id": None, "user_id": user_id}
     if kind < 0.16:

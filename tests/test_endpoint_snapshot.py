@@ -141,7 +141,7 @@ def test_few_updates_are_merged_once_the_oldest_is_an_hour_old(settings: Setting
 def test_updates_that_fill_the_setting_are_merged_at_once(settings: Settings) -> None:
     lander = EndpointLander(settings)
     lander.land(placed([update("a"), update("b"), update("c")]))
-    run(build_merging(settings, lander, clock=lambda: NOON.timestamp() + 10))
+    run(build_merging(settings, lander, clock=lambda: NOON.timestamp() + 63))
     assert seen(settings, "core.endpoint_tail") == []
     assert FEW.endpoint_rows_min == 3
 

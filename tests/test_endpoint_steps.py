@@ -118,13 +118,14 @@ def test_every_member_of_an_endpoint_has_its_column() -> None:
     ("update", "expected"),
     [
         (document(operation="delete"), {"endpoint_id": "Phone-1"}),
+        (document(operation="delete", user_id="User-1"), {"endpoint_id": "Phone-1", "user_id": "User-1"}),
         (document(operation="delete_user", endpoint_id=None, user_id="User-1"), {"user_id": "User-1"}),
         (
             document(operation="remove_attributes", endpoint_id=None, attribute_type="endpoint-user-attributes", names=["a*", "b"]),
             {"removed_type": "endpoint-user-attributes", "removed_names": ["a*", "b"]},
         ),
     ],
-    ids=["delete", "delete_user", "remove_attributes"],
+    ids=["delete", "delete_of_user", "delete_user", "remove_attributes"],
 )
 def test_other_operations_say_what_they_are_about_and_nothing_of_an_endpoint(update: dict[str, Any], expected: dict[str, Any]) -> None:
     row = landed(update)

@@ -38,3 +38,12 @@ def test_key_that_must_wait_is_told_for_how_long_and_then_may() -> None:
     clock.now += wait_secs
     assert rates.take_events("key", 10, 1) == 0
     assert rates.take_events("another", 10, 1) == 0
+
+
+def test_what_is_owed_for_events_let_in_is_waited_for_by_the_next() -> None:
+    clock = Clock()
+    rates = Rates(1, clock)
+    assert rates.take_events("key", 10, 1) == 0
+    rates.owe_events("key", 10, 99)
+    assert 8.9 <= rates.take_events("key", 10, 1) <= 10
+    assert rates.take_events("another", 10, 1) == 0

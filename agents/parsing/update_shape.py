@@ -85,8 +85,11 @@ def _read_change(document: dict[str, Any], found: dict[str, Any]) -> tuple[str, 
 
 
 def _read_delete(document: dict[str, Any], found: dict[str, Any]) -> tuple[str, ...]:
+    """One that names a user counts only while the endpoint is that user's."""
     found["endpoint_id"] = _read_name("endpoint_id", document)
-    return ("endpoint_id",)
+    if document.get("user_id") is not None:
+        found["endpoint"] = Endpoint(user_id=_read_name("user_id", document))
+    return ("endpoint_id", "user_id")
 
 
 def _read_delete_user(document: dict[str, Any], found: dict[str, Any]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from agents.parsing.update_shape import REMOVED_TYPES
 from pipeline.api.context import admit, api_of, read_sender, require_app, require_rate
 from pipeline.api.definitions import parse_object
 from pipeline.api.endpoints import send_all
@@ -11,16 +12,14 @@ from pipeline.collect.endpoints import remove_attributes
 from pipeline.collect.outgoing import Item
 from pipeline.definitions.key import Scope
 
-TYPES = ("endpoint-custom-attributes", "endpoint-metric-attributes", "endpoint-user-attributes")
-
 
 async def remove_names(request: Request) -> Response:
     """RemoveAttributes: updates accepted after this one lose these names; what endpoints have stays, as with Pinpoint."""
     app_id, attribute_type = request.path_params["app_id"], request.path_params["attribute_type"]
     admitted = await admit(request, Scope.MANAGE, app_id)
     await require_app(request, app_id)
-    if attribute_type not in TYPES:
-        raise bad_request(f"The attribute type is '{attribute_type[:80]}'; expected one of {', '.join(TYPES)}.")
+    if attribute_type not in REMOVED_TYPES:
+        raise bad_request(f"The attribute type is '{attribute_type[:80]}'; expected one of {', '.join(REMOVED_TYPES)}.")
     names = _read_names(parse_object(admitted.body).get("Blacklist"))
     require_rate(request, admitted.caller, 1)
     outgoing = remove_attributes(app_id, attribute_type, names, read_sender(request, admitted.caller.sent_at))

@@ -122,6 +122,12 @@ def require_rate(request: Request, caller: Caller, count: int) -> None:
         raise ApiError(429, "TooManyRequestsException", message, {"retry-after": str(wait_secs)})
 
 
+def owe_rate(request: Request, caller: Caller, count: int) -> None:
+    """Count what a request turned out to do beyond what it was let in for."""
+    if caller.events_per_sec is not None:
+        api_of(request).rates.owe_events(caller.name, caller.events_per_sec, count)
+
+
 def read_sender(request: Request, sent_at: dt.datetime | None, source: str = SOURCE) -> Sender:
     """What the request says of who sent it."""
     client = request.client

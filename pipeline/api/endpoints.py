@@ -4,6 +4,7 @@ What changes an endpoint is accepted once Kafka has acknowledged it, whatever el
 moment that the answer's header says.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,10 +14,10 @@ from starlette.responses import Response
 from agents.parsing.exact_json import Unreadable, parse_counted, parse_exactly, shorten
 from agents.parsing.fit import Unfit
 from agents.parsing.update_shape import read_update
-from pipeline.api.context import admit, api_of, give_way, limits_of, read_sender, require_app, require_rate, send_items, send_refusal
-from pipeline.api.errors import ApiError, bad_request, json_response, not_found
+from pipeline.api.context import admit, give_way, limits_of, read_sender, require_app, require_rate, send_items, send_refusal
+from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.api.observed import REQUEST_ID
-from pipeline.api.shown import as_of_header, read_endpoints
+from pipeline.api.shown import Rows, read_endpoints, read_for_reader
 from pipeline.collect.endpoints import delete_endpoint, read_endpoint, update_endpoint
 from pipeline.collect.outgoing import Item, Items, Limits, Sender, outgoing_refusal, refuse
 from pipeline.definitions.key import Scope
@@ -73,14 +74,13 @@ async def update_batch(request: Request) -> Response:
 async def show_one(request: Request) -> Response:
     """GetEndpoint."""
     app_id, endpoint_id = request.path_params["app_id"], _endpoint_id(request)
-    await admit(request, Scope.READ, app_id)
-    await require_app(request, app_id)
-    found, as_of = await read_endpoints(request, lambda index: index.find_endpoint(app_id, endpoint_id))
-    if not found:
-        raise not_found(
-            "Endpoint", endpoint_id, "it was never updated, or is deleted, as of the moment in the header.", as_of_header(as_of)
-        )
-    return json_response(endpoint_json(found[0]), headers=as_of_header(as_of))
+    found, headers = await read_for_reader(
+        request,
+        app_id,
+        lambda index: index.find_endpoint(app_id, endpoint_id),
+        *("Endpoint", endpoint_id, "it was never updated, or is deleted"),
+    )
+    return json_response(endpoint_json(found[0]), headers=headers)
 
 
 async def delete_one(request: Request) -> Response:
@@ -89,8 +89,9 @@ async def delete_one(request: Request) -> Response:
     admitted = await admit(request, Scope.MANAGE, app_id)
     await require_app(request, app_id)
     require_rate(request, admitted.caller, 1)
-    index = api_of(request).endpoints
-    known = await index.find_endpoint(app_id, endpoint_id) if index.as_of is not None else []
+    known: Rows = []
+    with suppress(ApiError):
+        known, _ = await read_endpoints(request, lambda index: index.find_endpoint(app_id, endpoint_id))
     await send_all(request, [Item(delete_endpoint(app_id, endpoint_id, read_sender(request, admitted.caller.sent_at)), endpoint_id)])
     return json_response(endpoint_json(known[0]) if known else {"ApplicationId": app_id, "Id": endpoint_id}, 202)
 

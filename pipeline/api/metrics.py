@@ -45,6 +45,11 @@ class ApiMetrics:
             "Landed updates that the API has merged into the endpoints it shows.",
             registry=registry,
         )
+        self.endpoints_late = Counter(
+            "headwater_api_endpoint_updates_late_total",
+            "Updates that came after what is shown had passed their append time; they are merged as the latest.",
+            registry=registry,
+        )
         self.endpoints_failures = Counter(
             "headwater_api_endpoints_failures_total",
             "Attempts to load or follow the endpoints that failed and are made again.",

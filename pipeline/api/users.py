@@ -5,10 +5,10 @@ import datetime as dt
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.context import admit, read_sender, require_app, require_rate
+from pipeline.api.context import admit, owe_rate, read_sender, require_app, require_rate
 from pipeline.api.endpoints import send_all
-from pipeline.api.errors import bad_request, json_response, not_found
-from pipeline.api.shown import as_of_header, read_endpoints, wait_for_accepted
+from pipeline.api.errors import bad_request, json_response
+from pipeline.api.shown import as_of_header, read_endpoints, read_for_reader, wait_for_accepted
 from pipeline.collect.endpoints import delete_endpoint, delete_user
 from pipeline.collect.outgoing import Item
 from pipeline.definitions.key import Scope
@@ -18,12 +18,10 @@ from pipeline.endpoints.pinpoint_json import endpoint_json
 async def show_endpoints(request: Request) -> Response:
     """GetUserEndpoints: 404 for a user who has none."""
     app_id, user_id = request.path_params["app_id"], _user_id(request)
-    await admit(request, Scope.READ, app_id)
-    await require_app(request, app_id)
-    found, as_of = await read_endpoints(request, lambda index: index.find_user_endpoints(app_id, user_id))
-    if not found:
-        raise not_found("User", user_id, "no endpoint has this user, as of the moment in the header.", as_of_header(as_of))
-    return json_response({"Item": [endpoint_json(row) for row in found]}, headers=as_of_header(as_of))
+    found, headers = await read_for_reader(
+        request, app_id, lambda index: index.find_user_endpoints(app_id, user_id), "User", user_id, "no endpoint has this user"
+    )
+    return json_response({"Item": [endpoint_json(row) for row in found]}, headers=headers)
 
 
 async def delete_endpoints(request: Request) -> Response:
@@ -34,12 +32,14 @@ async def delete_endpoints(request: Request) -> Response:
     app_id, user_id = request.path_params["app_id"], _user_id(request)
     admitted = await admit(request, Scope.MANAGE, app_id)
     await require_app(request, app_id)
+    # Before it waits; how much it deletes is known after.
+    require_rate(request, admitted.caller, 1)
     sender = read_sender(request, admitted.caller.sent_at)
     await wait_for_accepted(request, dt.datetime.fromtimestamp(sender.received_at / 1000, dt.UTC))
     found, as_of = await read_endpoints(request, lambda index: index.find_user_endpoints(app_id, user_id))
-    require_rate(request, admitted.caller, len(found) + 1)
+    owe_rate(request, admitted.caller, len(found))
     ids = [row["endpoint_id"] for row in found]
-    items = [Item(delete_endpoint(app_id, endpoint_id, sender), endpoint_id) for endpoint_id in ids]
+    items = [Item(delete_endpoint(app_id, endpoint_id, sender, user_id), endpoint_id) for endpoint_id in ids]
     await send_all(request, [*items, Item(delete_user(app_id, user_id, sender))])
     return json_response({"Item": [endpoint_json(row) for row in found]}, 202, as_of_header(as_of))
 

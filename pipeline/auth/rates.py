@@ -31,6 +31,11 @@ class Rates:
         self._used_until[key_id] = used_until + count / events_per_sec
         return 0.0
 
+    def owe_events(self, key_id: str, events_per_sec: float, count: int) -> None:
+        """Count events that belong to some that were let in already: the next ones wait for them."""
+        now = self._clock()
+        self._used_until[key_id] = max(self._used_until.get(key_id, now - 1), now - 1) + count / events_per_sec
+
     def take_guest(self, address: str) -> bool:
         """Whether an address may ask for a guest's keys now; of IPv6 a whole /64, which one customer has."""
         return self._limiter.hit(self._guests, "guest", _network(address))

@@ -75,9 +75,9 @@ def update_from_file(app_id: str, endpoint_id: str, endpoint_json: bytes, update
     return _outgoing(app_id, sender, update_id, operation="update", endpoint_id=endpoint_id, endpoint=msgspec.Raw(endpoint_json))
 
 
-def delete_endpoint(app_id: str, endpoint_id: str, sender: Sender) -> Outgoing:
-    """The endpoint is gone, with all that was said of it until now."""
-    return _outgoing(app_id, sender, _new_id(), operation="delete", endpoint_id=endpoint_id)
+def delete_endpoint(app_id: str, endpoint_id: str, sender: Sender, user_id: str | None = None) -> Outgoing:
+    """The endpoint is gone, with all that was said of it until now; with `user_id` only if it is that user's when this is accepted."""
+    return _outgoing(app_id, sender, _new_id(), operation="delete", endpoint_id=endpoint_id, user_id=user_id)
 
 
 def delete_user(app_id: str, user_id: str, sender: Sender) -> Outgoing:

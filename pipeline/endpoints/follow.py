@@ -2,26 +2,26 @@
 
 import datetime as dt
 import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import duckdb
-import pyarrow as pa
-import pyarrow.dataset as ds
 
 from pipeline.ask.spill import SpillFolder
 from pipeline.config import Settings
 from pipeline.endpoints.end_offsets import EndOffsets
 from pipeline.endpoints.horizon import read_new_updates
 from pipeline.endpoints.merge import EndpointStates
+from pipeline.endpoints.snapshot import read_states
 from pipeline.stores import build_store
 from schemas.tables import load_table
-from sinks.dataset import read_tables
 from sinks.lake import LakeTable
 
 THREADS = 2
 
 
 class EndpointFollower:
-    """The merged state of all endpoints, and how far it is. For one thread; lookups may run beside it, each on a cursor of its own.
+    """The merged state of all endpoints, how far it is, and how many updates came too late for their place in the order. For one thread; lookups may run beside it, each on a cursor of its own.
 
     The file lies in a folder of its own under HEADWATER_HOME, which is gone when this is closed, or with the process.
     """
@@ -30,19 +30,17 @@ class EndpointFollower:
         store = build_store(settings, is_reader=True)
         self._updates, self._snapshot = (LakeTable(store, load_table(name)) for name in ("endpoint_updates", "endpoint_states"))
         self._ends = EndOffsets(settings)
+        self._margin = dt.timedelta(seconds=settings.endpoint_order_secs)
         self._is_loaded = False
-        self._folder = SpillFolder(settings.home / "spill")
-        self._con = duckdb.connect(
-            str(self._folder.path / "endpoints.duckdb"),
-            config={
-                "memory_limit": f"{settings.api_endpoints_memory_bytes_max}B",
-                "threads": THREADS,
-                "temp_directory": str(self._folder.path),
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            },
-        )
-        self._states = EndpointStates(self._con)
+        self.late_count = 0
+        with ExitStack() as opened:
+            opened.callback(self._ends.close)
+            folder = SpillFolder(settings.home / "spill")
+            opened.callback(folder.remove)
+            self._con = open_table(folder.path, settings.api_endpoints_memory_bytes_max)
+            opened.callback(self._con.close)
+            self._states = EndpointStates(self._con)
+            self._opened = opened.pop_all()
 
     @property
     def as_of(self) -> dt.datetime | None:
@@ -61,11 +59,13 @@ class EndpointFollower:
         if not self._is_loaded:
             self._load()
         count = 0
-        for batch in read_new_updates(self._updates, self._states.covered(), self._states.as_of(), self._ends.ask, time.time):
+        states = self._states
+        for batch in read_new_updates(self._updates, states.covered(), states.as_of(), self._ends.ask, time.time, self._margin):
             if batch.rows.num_rows:
                 self._states.merge(batch.rows)
                 count += batch.rows.num_rows
             self._states.cover(batch.offsets, batch.until)
+            self.late_count += batch.late_count
         return count
 
     def count_endpoints(self) -> int:
@@ -75,20 +75,31 @@ class EndpointFollower:
         return int(row[0])
 
     def interrupt(self) -> None:
-        """Make what is under way fail; from another thread."""
-        self._con.interrupt()
+        """Make what is under way fail; from another thread, which may come when this is closed already."""
+        with suppress(duckdb.ConnectionException):
+            self._con.interrupt()
 
     def close(self) -> None:
         """Close the file and remove it."""
-        self._ends.close()
-        self._con.close()
-        self._folder.remove()
+        self._opened.close()
 
     def _load(self) -> None:
         """Take over maintenance's snapshot, where there is one; without it all updates are merged from the first."""
         if self._snapshot.exists():
             self._snapshot.refresh()
-            rows = self._snapshot.dataset()
-            batches = (batch for table in read_tables(rows, rows.schema.names, ds.scalar(True)) for batch in table.to_batches())
-            self._states.load(pa.RecordBatchReader.from_batches(rows.schema, batches))
+            self._states.load(read_states(self._snapshot))
         self._is_loaded = True
+
+
+def open_table(folder: Path, memory_bytes: int) -> duckdb.DuckDBPyConnection:
+    """A DuckDB for the states, a file in this folder."""
+    return duckdb.connect(
+        str(folder / "endpoints.duckdb"),
+        config={
+            "memory_limit": f"{memory_bytes}B",
+            "threads": THREADS,
+            "temp_directory": str(folder),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )

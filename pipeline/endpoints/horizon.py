@@ -4,7 +4,7 @@ Merged in any other order, a lagging partition's update would win over a later o
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -18,10 +18,8 @@ from agents.land import Position
 from sinks.dataset import read_tables
 from sinks.lake import LakeTable
 
-# What the clock of Kafka's broker may be behind ours.
-MARGIN = timedelta(seconds=1)
 _TICK = timedelta(milliseconds=1)
-_BATCH_ROWS = 100_000
+BATCH_ROWS = 100_000
 _TIME = pa.timestamp("us", tz="UTC")
 I64 = npt.NDArray[np.int64]
 
@@ -30,12 +28,15 @@ I64 = npt.NDArray[np.int64]
 class Batch:
     """Rows of endpoint_updates that are merged together. With them all is merged that was appended at or before `until`.
 
-    `offsets`: of each partition that has rows here the offset after its last.
+    `offsets`: of each partition that has rows here the offset after its last, in the last batch of those too of whose records no row is
+    left to merge. `late_count`: rows that were appended at or before the moment until which all was said to be merged; they count as the
+    latest.
     """
 
     rows: pa.Table
     offsets: Mapping[Position, int]
     until: datetime
+    late_count: int
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,14 @@ def read_new_updates(
     as_of: datetime | None,
     ask_ends: Callable[[], Mapping[Position, int]],
     clock: Callable[[], float],
-    rows_max: int = _BATCH_ROWS,
+    margin: timedelta,
+    rows_max: int = BATCH_ROWS,
 ) -> Iterator[Batch]:
     """Batches of about `rows_max` rows that are beyond `covered`, each to be merged and covered before the next; the last may have no rows.
 
     None at all while nothing is known to be complete. `as_of`: until when all is merged already; `ask_ends`: Kafka's end offset of each
-    partition that holds records (pipeline/endpoints/end_offsets.py); `clock`: seconds since 1970.
+    partition that holds records (pipeline/endpoints/end_offsets.py); `clock`: seconds since 1970; `margin`: what the clock of a broker may be
+    behind ours.
 
     Raises what `ask_ends` raises.
     """
@@ -84,14 +87,21 @@ def read_new_updates(
         landed = read_landed_offsets(table)
     tails = _read_tails(table, landed, covered)
     last = {position: _moment(int(tail.times[-1])) for position, tail in tails.items()}
-    until = complete_until(now, ends, landed, last, as_of)
+    until = complete_until(now, ends, landed, last, as_of, margin)
     if until is None:
         return
     starts = dict.fromkeys(tails, 0)
     for limit_us in _cut(tails, _microseconds(until), rows_max):
         stops = {position: tail.count_until(limit_us) for position, tail in tails.items()}
-        yield _read_batch(table, tails, starts, stops, _moment(limit_us))
-        starts = stops
+        batch = _read_batch(table, tails, starts, stops, _moment(limit_us), as_of)
+        if limit_us == _microseconds(until):
+            # Beyond its rows a partition may hold dead letters and duplicates, which would be looked at again and again.
+            done = {
+                position: end for position, end in landed.items() if end > covered.get(position, 0) and _is_done(position, tails, stops)
+            }
+            batch = replace(batch, offsets={**batch.offsets, **done})
+        yield batch
+        starts, as_of = stops, batch.until
 
 
 def read_waiting(table: LakeTable, covered: Mapping[Position, int]) -> Waiting:
@@ -107,13 +117,14 @@ def complete_until(
     landed: Mapping[Position, int],
     last_appended_at: Mapping[Position, datetime],
     as_of: datetime | None,
+    margin: timedelta,
 ) -> datetime | None:
     """A moment such that every update that was appended at or before it has landed; None when none is known.
 
     `ends` were asked for after `now`, and `landed` was read after that. `last_appended_at`: of partitions with rows beyond what is merged,
-    which is up to `as_of`. A topic that was made anew is in `ends` under its new id; of the old one all has landed that ever will.
+    which is up to `as_of`. `margin`: what a broker's clock may be behind `now`, or a record that it has taken behind the end that it told. A topic that was made anew is in `ends` under its new id; of the old one all has landed that ever will.
     """
-    until: datetime | None = now - MARGIN
+    until: datetime | None = now - margin
     for position, end in ends.items():
         if landed.get(position, 0) >= end or until is None:
             continue
@@ -159,8 +170,17 @@ def _cut(tails: Mapping[Position, _Tail], until_us: int, rows_max: int) -> Itera
     yield until_us
 
 
+def _is_done(position: Position, tails: Mapping[Position, _Tail], stops: Mapping[Position, int]) -> bool:
+    return position not in tails or stops[position] == len(tails[position].offsets)
+
+
 def _read_batch(
-    table: LakeTable, tails: Mapping[Position, _Tail], starts: Mapping[Position, int], stops: Mapping[Position, int], until: datetime
+    table: LakeTable,
+    tails: Mapping[Position, _Tail],
+    starts: Mapping[Position, int],
+    stops: Mapping[Position, int],
+    until: datetime,
+    as_of: datetime | None,
 ) -> Batch:
     ranges = {
         position: (int(tail.offsets[starts[position]]), int(tail.offsets[stops[position] - 1]) + 1)
@@ -170,7 +190,12 @@ def _read_batch(
     is_wanted = _is_within(ranges)
     parts = [] if is_wanted is None else list(read_tables(table.dataset(), table.schema.column_names, is_wanted))
     rows = pa.concat_tables(parts) if parts else table.schema.arrow.empty_table()
-    return Batch(rows, {position: end for position, (_, end) in ranges.items()}, until)
+    late = (
+        0
+        if as_of is None
+        else pc.sum(pc.less_equal(rows["_appended_at"], pa.scalar(as_of, rows.schema.field("_appended_at").type))).as_py()
+    )
+    return Batch(rows, {position: end for position, (_, end) in ranges.items()}, until, late or 0)
 
 
 def _is_within(ranges: Mapping[Position, tuple[int, int]]) -> ds.Expression | None:

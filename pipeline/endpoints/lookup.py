@@ -20,7 +20,7 @@ def find_user_endpoints(cursor: duckdb.DuckDBPyConnection, app_id: str, user_id:
 
 
 def find_endpoints_at(cursor: duckdb.DuckDBPyConnection, app_id: str, address: str) -> list[dict[str, Any]]:
-    """The endpoints with an address, whatever the channel, in order of their ids."""
+    """The endpoints with an address, whatever the channel, in order of their ids: what a message that comes back, a bounce or a reply, is known by."""
     return _find(cursor, "address = $value", app_id, address)
 
 

@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -25,7 +27,18 @@ log = logging.getLogger("headwater.maintain")
 # Of some 60 bytes a row; a snapshot of many millions is several files.
 _FILE_ROWS = 2_000_000
 
+# The least margin: a snapshot is in no hurry, and what comes after it too late for its place in the order can be put there no more.
+_MARGIN_SECS_MIN = 60.0
+
 AskEnds = Callable[[], Mapping[Position, int]]
+
+
+@dataclass(frozen=True)
+class MergedUpdates:
+    """What a new snapshot took: updates, and how many of them came too late for their place in the order."""
+
+    count: int = 0
+    late_count: int = 0
 
 
 def merge_endpoint_states(
@@ -36,8 +49,8 @@ def merge_endpoint_states(
     rules: MaintainRules,
     folder: Path,
     clock: Callable[[], float],
-) -> Generator[str, None, int]:
-    """One commit: the snapshot with what landed since, once that is much or old; returns the updates merged, 0 when none were.
+) -> Generator[str, None, MergedUpdates]:
+    """One commit: the snapshot with what landed since, once that is much or old; returns what was merged.
 
     Both tables as of their last refresh. Yields a step's name before each effect. Whatever happens before the commit leaves an
     upload that no commit names: the views merge the same updates themselves. While Kafka does not answer there is no new snapshot,
@@ -51,32 +64,35 @@ def merge_endpoint_states(
     if waiting.row_count < rules.endpoint_rows_min and (
         waiting.oldest_at is None or began - waiting.oldest_at.timestamp() < rules.endpoint_secs_max
     ):
-        return 0
+        return MergedUpdates()
     try:
         ends = ask_ends()
     except UnavailableError as error:
         log.warning("There is no new snapshot of endpoints, %d updates wait for it: %s", waiting.row_count, error)
-        return 0
+        return MergedUpdates()
     before = states.files()
     yield "before endpoint_states read"
     with ExitStack() as stack:
         merging = EndpointStates(stack.enter_context(_open_duckdb(folder, rules)), is_indexed=False)
         merging.load(read_states(states))
-        merged = 0
-        for batch in read_new_updates(updates, covered, as_of, lambda: ends, lambda: began):
+        merged = late = 0
+        margin = timedelta(seconds=max(rules.endpoint_order_secs, _MARGIN_SECS_MIN))
+        for batch in read_new_updates(updates, covered, as_of, lambda: ends, lambda: began, margin):
             merging.merge(batch.rows)
             merging.cover(batch.offsets, batch.until)
             merged += batch.rows.num_rows
+            late += batch.late_count
         if not merged:
-            return 0
+            return MergedUpdates()
         files = _write_files(merging.rows(), states.schema.arrow, folder, stack)
         yield "before endpoint_states upload"
         uploads = [file.upload(states, {}) for file in files]
     yield "before endpoint_states commit"
     if time.monotonic() - uploads[0].uploaded_at > rules.upload_secs_max:
         # A full vacuum may have taken it for an orphan: it stays one.
-        return 0
-    return merged if (yield from _commit(states, before, uploads, tenure, clock())) else 0
+        return MergedUpdates()
+    is_done = yield from _commit(states, before, uploads, tenure, clock())
+    return MergedUpdates(merged, late) if is_done else MergedUpdates()
 
 
 def _commit(states: KeptTable, before: Sequence[LakeFile], uploads: list[Upload], tenure: Tenure, now: float) -> Generator[str, None, bool]:

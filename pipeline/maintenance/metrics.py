@@ -32,6 +32,11 @@ class MaintenanceMetrics:
         self.endpoint_updates = Counter(
             "headwater_maintain_endpoint_updates_total", "Endpoint updates merged into the snapshot of endpoints.", registry=registry
         )
+        self.endpoint_updates_late = Counter(
+            "headwater_maintain_endpoint_updates_late_total",
+            "Endpoint updates that came after the snapshot had passed their append time; they are merged as the latest.",
+            registry=registry,
+        )
         self.refusals = Counter(
             "headwater_maintain_refusals_total",
             "Commits of maintenance that the table refused, and runs left to a rival.",

@@ -18,7 +18,7 @@ class MaintainRules:
     commits after which a checkpoint is written. `stretch_bytes`: rows that are held and sorted at once, as Arrow has them;
     memory is a few times that. `upload_secs_max`: age at which an uploaded file is not committed any more. `endpoint_rows_min`,
     `endpoint_secs_max`: updates of endpoints, or the age of the oldest, at which they are merged into a new snapshot, in
-    `endpoint_memory_bytes`.
+    `endpoint_memory_bytes`. `endpoint_order_secs`: what a broker's clock may be behind.
     """
 
     file_bytes_target: int = 128_000_000
@@ -33,6 +33,7 @@ class MaintainRules:
     endpoint_rows_min: int = 10_000
     endpoint_secs_max: float = 3600
     endpoint_memory_bytes: int = 1_000_000_000
+    endpoint_order_secs: float = 1
 
 
 def build_rules(settings: Settings) -> MaintainRules:
@@ -44,6 +45,7 @@ def build_rules(settings: Settings) -> MaintainRules:
         vacuum_retention_secs=settings.maintain_vacuum_retention_hours * 3600,
         dedup_window_secs=settings.dedup_window_hours * 3600,
         endpoint_rows_min=settings.endpoint_snapshot_rows_min,
+        endpoint_order_secs=settings.endpoint_order_secs,
     )
 
 

@@ -136,7 +136,8 @@ class Maintenance:
             return
         updates.refresh()
         merged = yield from merge_endpoint_states(updates, states, self.ask_ends, tenure, self.rules, self.spill_folder, self.clock)
-        self.metrics.endpoint_updates.inc(merged)
+        self.metrics.endpoint_updates.inc(merged.count)
+        self.metrics.endpoint_updates_late.inc(merged.late_count)
 
     def _is_wanted(self, table: KeptTable) -> bool:
         """Tables that maintenance itself makes: the snapshots."""

@@ -7,7 +7,7 @@ select
     address,
     endpoint_status,
     coalesce(opt_out, 'NONE') as opt_out,
-    coalesce(effective_date, _appended_at) as effective_date,
+    effective_date,
     coalesce(creation_date, first_appended_at) as creation_date,
     request_id,
     -- Of the key alone, so that an endpoint is in the same cohort in every app and every engine.

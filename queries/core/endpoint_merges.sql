@@ -1,9 +1,59 @@
 -- One row per endpoint, user or removal of attributes that the updates after the snapshot touched.
 -- The rules stand in queries/README.md. Columns are those of staging.endpoint_states, and is_deleted for what is no more.
 -- What was not touched is not read but for its keys, so the cost is that of the updates, not of all endpoints.
+--
+-- For example, three updates of one endpoint after a snapshot that says 1: {city: Rome}:
+--   2: {city: Oslo, attributes: {a: [x]}}    3: delete    4: {make: acme, attributes: {b: [y]}}
+--   lives            2 in life 0, 3 and 4 in life 1, for a delete begins the next life; of last_lives it is 1
+--   sayings          the snapshot and 2 of life 0, 4 of life 1
+--   standings        each of them with the user, the channel and the address as it leaves them, none here
+--   attributes_said  (b, [y]) from 4, the only saying of the last life; attributes_now has the last of each name
+--   endpoints        {make: acme}: the last of each value in the last life; city was of the life before
 with
+-- The update numbers of deletes of a user's endpoint that was another's by then: they delete nothing.
+-- A stretch begins with an update that names a user, or a delete that names none: in it the user is the same, until the first delete of
+-- that user's, after which there is nobody.
+stretches as (
+    select
+        *,
+        count(*) filter (where (operation = 'update') = (user_id is not null)) over (
+            partition by app_id, endpoint_key order by update_number
+        ) as stretch
+    from (
+        select app_id, endpoint_key, user_id, 'update' as operation, 0 as update_number
+        from staging.endpoint_states
+        -- Users and removals have no key.
+        where kind = 'endpoint' and user_id is not null
+        union all by name
+        select app_id, endpoint_key, user_id, operation, update_number
+        from core.endpoint_tail
+        -- What changes whose an endpoint is.
+        where operation = 'delete' or (operation = 'update' and user_id is not null)
+    )
+    semi join (
+        select app_id, endpoint_key
+        from core.endpoint_tail
+        -- Only these ask whose the endpoint is.
+        where operation = 'delete' and user_id is not null
+    ) as asked using (app_id, endpoint_key)
+),
+
+strays as (
+    select update_number
+    from (
+        select
+            *,
+            max(user_id) filter (where operation = 'update') over (partition by app_id, endpoint_key, stretch) as owner_id,
+            row_number() over (partition by app_id, endpoint_key, stretch, operation, user_id order by update_number) as place
+        from stretches
+    )
+    -- Of the others the user is the endpoint's.
+    where operation = 'delete' and user_id is not null and (user_id is distinct from owner_id or place > 1)
+),
+
 tail as (
     select * from core.endpoint_tail
+    anti join strays using (update_number)
 ),
 
 lives as (
@@ -27,7 +77,13 @@ sayings as (
     -- Users and removals have no key.
     where states.kind = 'endpoint'
     union all by name
-    select *, _appended_at as first_appended_at
+    select
+        * replace (
+            -- Of this update alone: what an earlier one said of itself must not outlive it.
+            coalesce(effective_date, _appended_at) as effective_date,
+            coalesce(request_id, update_id) as request_id
+        ),
+        _appended_at as first_appended_at
     from lives
     -- A delete says nothing more than that a life is over.
     where operation = 'update'

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import Settings
+from pipeline.endpoints.follow import open_table
 from pipeline.endpoints.lookup import find_endpoint, find_user_endpoints
 from pipeline.endpoints.merge import EndpointStates
 from tests.bench.rows import Budget, Row, Sizes
 
-_MEMORY = "4GB"
 _ROUNDS = 5
 _LOOKUPS = 500
 # Two endpoints a user; an address each; attributes as a shop has them.
@@ -46,7 +46,8 @@ def measure_endpoints(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> 
     source = duckdb.connect()
     source.execute("set TimeZone = 'UTC'")
     with TemporaryDirectory(dir=_spill(ground)) as folder:
-        con = duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": folder})
+        # A file, with the memory and the threads that the API gives it.
+        con = open_table(Path(folder), Settings.model_fields["api_endpoints_memory_bytes_max"].default)
         states = EndpointStates(con)
         # Made before the clock runs: what is measured is Headwater's.
         rows = source.execute(_STATES.format(count=count)).to_arrow_table()
