@@ -56,7 +56,12 @@ def _read_rows(file: StoredFile, lines: Lines, cells: Iterator[list[str]], colum
 
 def _values(cells: list[str], columns: list[str]) -> dict[str, str] | RowError:
     if len(cells) != len(columns):
-        return RowError(None, cells, f"expected {len(columns)} cells ({', '.join(columns[:20])}), found {len(cells)}")
+        return RowError(
+            None,
+            cells,
+            f"expected {len(columns)} cells ({', '.join(columns[:20])}), found {len(cells)}",
+            kind=f"expected {len(columns)} cells",
+        )
     for name, cell in zip(columns, cells, strict=True):
         if not cell.isascii() and any("\udc80" <= char <= "\udcff" for char in cell):
             return RowError(

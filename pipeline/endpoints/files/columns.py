@@ -70,7 +70,12 @@ class Columns:
     def build(self, cells: Sequence[str]) -> Json:
         """The endpoint that a row's cells say. Raises RowError for another number of cells than columns, and for what is no number."""
         if len(cells) != self.count:
-            raise RowError(None, ",".join(cells[:20]), f"expected {self.count} cells, as the header has, found {len(cells)}")
+            raise RowError(
+                None,
+                ",".join(cells[:20]),
+                f"expected {self.count} cells, as the header has, found {len(cells)}",
+                kind=f"expected {self.count} cells, as the header has",
+            )
         document: Json = _members(self._texts, cells)
         for group, members in self._nested.items():
             if found := _members(members, cells):
