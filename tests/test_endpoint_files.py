@@ -178,6 +178,78 @@ def test_an_open_quote_costs_its_own_line_wherever_it_stands(tmp_path: Path) -> 
         assert [each[0] for each in rejected if isinstance(each, tuple)] == [place + 2]
 
 
+def count_lines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list whose one number grows with each line that is handed to csv."""
+    given, take = [0], delimited._Replayed.__next__
+
+    def counted(self: Any) -> str:
+        given[0] += 1
+        return take(self)
+
+    monkeypatch.setattr(delimited._Replayed, "__next__", counted)
+    return given
+
+
+def test_quotes_open_from_line_to_line_are_read_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, rows = count_lines(monkeypatch), 600
+    path = write(tmp_path / "x.csv", "Id,Attributes.a\n" + 'x","\n' * rows + "last,y\n")
+    monkeypatch.setattr(delimited, "ROW_LINES_MAX", 10)
+    found, rejected = read_updates(path, tmp_path)
+    assert ([each["endpoint_id"] for each in found], len(rejected)) == (["last"], rows)
+    assert given[0] <= 11 * (rows + 10)
+    # The control: unbounded, every line is read with all that come after it.
+    given[0] = 0
+    monkeypatch.setattr(delimited, "ROW_LINES_MAX", 10**9)
+    read_updates(path, tmp_path)
+    assert given[0] > rows * rows / 2
+
+
+def test_a_header_that_does_not_end_is_refused_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = count_lines(monkeypatch)
+    for number, text in enumerate(('Id,"', 'x","', 'Id","')):
+        with pytest.raises(FileError, match=r"cannot be read as CSV .a row goes on for more than 100 lines|has a column"):
+            read_updates(write(tmp_path / f"{number}.csv", (text + "\n") * 20_000), tmp_path)
+    assert given[0] < 5_000
+
+
+def test_a_row_may_have_a_hundred_lines_and_no_more(tmp_path: Path) -> None:
+    for lines, expected in ((100, 0), (101, 101)):
+        cell = "\n".join("x" * lines)
+        found, rejected = read_updates(write(tmp_path / "x.csv", f'Id,Attributes.a\none,"{cell}"\nlast,y\n'), tmp_path)
+        assert [each["endpoint_id"] for each in found] == (["last"] if expected else ["one", "last"])
+        assert len(rejected) == expected
+
+
+def test_a_row_of_several_lines_has_as_many_characters_as_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "LINE_CHARS_MAX", 100)
+    text = 'Id,Attributes.a\none,"' + ("x" * 30 + "\n") * 3 + '"\ntwo,"' + ("x" * 30 + "\n") * 5 + '"\nlast,y\n'
+    found, rejected = read_updates(write(tmp_path / "x.csv", text), tmp_path)
+    assert [each["endpoint_id"] for each in found] == ["one", "last"]
+    assert "more than 100 lines, or 100 characters" in str(rejected[0])
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_the_separator_of_other_countries_is_found_in_the_header(separator: str, tmp_path: Path) -> None:
+    lines = ["Id,Address,Attributes.a", 'one,"a@example.com","x"', "two,b,y"]
+    for text in ("\n".join(lines), "\n".join(['"Id","Address","Attributes.a"', *lines[1:]])):
+        found, rejected = read_updates(write(tmp_path / "x.csv", text.replace(",", separator) + "\n"), tmp_path)
+        assert rejected == []
+        assert [of(each) for each in found] == [
+            {"Id": "one", "Address": "a@example.com", "Attributes": {"a": ["x"]}},
+            {"Id": "two", "Address": "b", "Attributes": {"a": ["y"]}},
+        ]
+    # A name may hold what separates elsewhere, and a misspelt column is named alone.
+    found, _ = read_updates(write(tmp_path / "y.csv", f"Attributes.a{separator}b,Id\nx,one\n"), tmp_path)
+    assert of(found[0]) == {"Id": "one", "Attributes": {f"a{separator}b": ["x"]}}
+    with pytest.raises(FileError, match=r"a column 'Adress' .number 2."):
+        read_updates(write(tmp_path / "z.csv", f"Id{separator}Adress\none{separator}a\n"), tmp_path)
+
+
+def test_lines_that_end_in_a_carriage_return_alone_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="lines that end in a carriage return alone; expected line feeds"):
+        read_updates(write(tmp_path / "x.csv", "Id,Address\rone,a\rtwo,b\r"), tmp_path)
+
+
 def test_a_cell_of_several_lines_is_one_cell(tmp_path: Path) -> None:
     found, rejected = read_updates(write(tmp_path / "x.csv", 'Id,Attributes.a\none,"x\ny,""z"""\ntwo,\n'), tmp_path)
     assert rejected == []
