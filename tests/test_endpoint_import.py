@@ -24,6 +24,7 @@ from sinks.imports import Imports
 from tests.archives import read_raw_events, stream_record, write_lines
 from tests.conftest import RunHeadwater
 from tests.endpoint_imports import sent_ids, sent_updates, write, write_csv
+from tests.test_endpoint_landing import land, landed_updates
 
 pytestmark = pytest.mark.usefixtures("topics")
 ROWS = 60_000
@@ -119,6 +120,9 @@ def test_without_the_ledger_all_is_sent_again_and_without_its_ids_it_would_land_
     found = sent_ids(settings)
     assert sum(found.values()) == before + ROWS
     assert len(found) == ROWS
+    # The control of dedup: without it what went out twice lands twice.
+    land(settings, tmp_path, before + ROWS, HEADWATER_DEDUP_ENABLED="false")
+    assert landed_updates(settings) == found
     # The control of the ids: with new ones at each run the same rows are other updates, which no dedup window tells from new ones.
     monkeypatch.setattr(EndpointFiles, "new_id_base", lambda self, content_hash: f"{content_hash}.{time.monotonic_ns()}")
     monkeypatch.setattr(EndpointFiles, "key", lambda self, content_hash, id_base: id_base)
