@@ -9,25 +9,30 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
+import pyarrow as pa
 import pytest
 from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.endpoint_rows import validate_updates
 from agents.parsing.endpoint_shape import ChannelType, EndpointError, parse_endpoint
 from agents.parsing.exact_json import Unreadable
+from agents.validate import ValidateRules
 from pipeline.config import load_settings
 from pipeline.endpoints.files import bounds, cells, delimited, updates
 from pipeline.endpoints.files.addresses import check_address
 from pipeline.endpoints.files.columns import COLUMNS_MAX
 from pipeline.endpoints.files.quick_check import is_surely_sound
-from pipeline.endpoints.files.seen_ids import SeenIds
+from pipeline.endpoints.files.seen_ids import SeenIds, lower_id
 from pipeline.endpoints.files.write import CsvWriter, NdjsonWriter
-from pipeline.imports.outcome import Status
-from pipeline.imports.rows import BrokenFileError, FileError
+from pipeline.imports.outcome import REASONS_MAX, Status
+from pipeline.imports.rows import BrokenFileError, FileError, RowError
 from schemas.errors import UsageError
 from tests.endpoint_imports import Json, check, read_updates, write
+from tests.validate_inputs import build_records
 
 CSV = """Id,Address,ChannelType,OptOut,RequestId,EffectiveDate,EndpointStatus,CreationDate,CohortId,Attributes.interests,Attributes.interests,Attributes.a b.c,Metrics.logins,Demographic.Locale,Demographic.PlatformVersion,Location.Country,Location.Latitude,User.UserId,User.UserAttributes.name
 one,a@example.com,EMAIL,ALL,r1,2026-01-01T00:00:00.000Z,INACTIVE,2025-01-01T00:00:00.000Z,42,music,sport,x,1.5,de_DE,17,DE,-52.5,u1,Ann
@@ -173,6 +178,78 @@ def test_an_open_quote_costs_its_own_line_wherever_it_stands(tmp_path: Path) -> 
         assert [each[0] for each in rejected if isinstance(each, tuple)] == [place + 2]
 
 
+def count_lines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list whose one number grows with each line that is handed to csv."""
+    given, take = [0], delimited._Replayed.__next__
+
+    def counted(self: Any) -> str:
+        given[0] += 1
+        return take(self)
+
+    monkeypatch.setattr(delimited._Replayed, "__next__", counted)
+    return given
+
+
+def test_quotes_open_from_line_to_line_are_read_in_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, rows = count_lines(monkeypatch), 600
+    path = write(tmp_path / "x.csv", "Id,Attributes.a\n" + 'x","\n' * rows + "last,y\n")
+    monkeypatch.setattr(delimited, "ROW_LINES_MAX", 10)
+    found, rejected = read_updates(path, tmp_path)
+    assert ([each["endpoint_id"] for each in found], len(rejected)) == (["last"], rows)
+    assert given[0] <= 11 * (rows + 10)
+    # The control: unbounded, every line is read with all that come after it.
+    given[0] = 0
+    monkeypatch.setattr(delimited, "ROW_LINES_MAX", 10**9)
+    read_updates(path, tmp_path)
+    assert given[0] > rows * rows / 2
+
+
+def test_a_header_that_does_not_end_is_refused_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = count_lines(monkeypatch)
+    for number, text in enumerate(('Id,"', 'x","', 'Id","')):
+        with pytest.raises(FileError, match=r"cannot be read as CSV .a row goes on for more than 100 lines|has a column"):
+            read_updates(write(tmp_path / f"{number}.csv", (text + "\n") * 20_000), tmp_path)
+    assert given[0] < 5_000
+
+
+def test_a_row_may_have_a_hundred_lines_and_no_more(tmp_path: Path) -> None:
+    for lines, expected in ((100, 0), (101, 101)):
+        cell = "\n".join("x" * lines)
+        found, rejected = read_updates(write(tmp_path / "x.csv", f'Id,Attributes.a\none,"{cell}"\nlast,y\n'), tmp_path)
+        assert [each["endpoint_id"] for each in found] == (["last"] if expected else ["one", "last"])
+        assert len(rejected) == expected
+
+
+def test_a_row_of_several_lines_has_as_many_characters_as_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "LINE_CHARS_MAX", 100)
+    text = 'Id,Attributes.a\none,"' + ("x" * 30 + "\n") * 3 + '"\ntwo,"' + ("x" * 30 + "\n") * 5 + '"\nlast,y\n'
+    found, rejected = read_updates(write(tmp_path / "x.csv", text), tmp_path)
+    assert [each["endpoint_id"] for each in found] == ["one", "last"]
+    assert "more than 100 lines, or 100 characters" in str(rejected[0])
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_the_separator_of_other_countries_is_found_in_the_header(separator: str, tmp_path: Path) -> None:
+    lines = ["Id,Address,Attributes.a", 'one,"a@example.com","x"', "two,b,y"]
+    for text in ("\n".join(lines), "\n".join(['"Id","Address","Attributes.a"', *lines[1:]])):
+        found, rejected = read_updates(write(tmp_path / "x.csv", text.replace(",", separator) + "\n"), tmp_path)
+        assert rejected == []
+        assert [of(each) for each in found] == [
+            {"Id": "one", "Address": "a@example.com", "Attributes": {"a": ["x"]}},
+            {"Id": "two", "Address": "b", "Attributes": {"a": ["y"]}},
+        ]
+    # A name may hold what separates elsewhere, and a misspelt column is named alone.
+    found, _ = read_updates(write(tmp_path / "y.csv", f"Attributes.a{separator}b,Id\nx,one\n"), tmp_path)
+    assert of(found[0]) == {"Id": "one", "Attributes": {f"a{separator}b": ["x"]}}
+    with pytest.raises(FileError, match=r"a column 'Adress' .number 2."):
+        read_updates(write(tmp_path / "z.csv", f"Id{separator}Adress\none{separator}a\n"), tmp_path)
+
+
+def test_lines_that_end_in_a_carriage_return_alone_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="lines that end in a carriage return alone; expected line feeds"):
+        read_updates(write(tmp_path / "x.csv", "Id,Address\rone,a\rtwo,b\r"), tmp_path)
+
+
 def test_a_cell_of_several_lines_is_one_cell(tmp_path: Path) -> None:
     found, rejected = read_updates(write(tmp_path / "x.csv", 'Id,Attributes.a\none,"x\ny,""z"""\ntwo,\n'), tmp_path)
     assert rejected == []
@@ -260,6 +337,8 @@ def test_a_zip_bomb_is_left_early_and_what_was_before_it_is_kept(name: str, tmp_
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else zstd.compress(content))
     size = (tmp_path / name).stat().st_size
     read: list[int] = []
+    # Of gzip nothing is packed more tightly than the bound lets through, so it is lowered here.
+    monkeypatch.setattr(bounds, "RATIO_MAX", bounds.RATIO_MAX if name.endswith("zst") else 200)
     tracemalloc.start()
     outcome = check(tmp_path / name, tmp_path)
     _, peak = tracemalloc.get_traced_memory()
@@ -277,6 +356,27 @@ def test_a_zip_bomb_is_left_early_and_what_was_before_it_is_kept(name: str, tmp_
     monkeypatch.setattr("pipeline.endpoints.files.kind.bound_parts", count)
     assert check(tmp_path / name, tmp_path).status is Status.CHECKED
     assert sum(read) == len(content)
+
+
+def test_an_export_that_repeats_itself_is_read_again(tmp_path: Path) -> None:
+    writer = NdjsonWriter()
+    text = b"".join(
+        writer.write({"Id": f"{number:06}", "Attributes": {"a": ["lorem ipsum dolor sit amet " * 1000]}}) for number in range(1000)
+    )
+    packed = gzip.compress(text, compresslevel=6)
+    # The bound before, of 200 times, refused it.
+    assert len(text) > bounds.UNPACKED_BYTES_FREE
+    assert len(text) > 200 * len(packed)
+    (tmp_path / "x.json.gz").write_bytes(packed)
+    outcome = check(tmp_path / "x.json.gz", tmp_path)
+    assert (outcome.status, outcome.rows, outcome.rejected) == (Status.CHECKED, 1000, 0)
+
+
+def test_no_packed_file_may_hold_more_than_the_absolute_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "UNPACKED_BYTES_MAX", 3)
+    assert list(bounds.bound_parts([b"xx", b"y"], "a", 1000)) == [b"xx", b"y"]
+    with pytest.raises(BrokenFileError, match="at most 3 bytes"):
+        list(bounds.bound_parts([b"xx", b"yy"], "a", 1000))
 
 
 def test_the_bound_of_packing_is_met_exactly() -> None:
@@ -300,6 +400,11 @@ def test_an_address_that_is_not_there_and_one_in_the_lake_are_wrong_use(tmp_path
         "s3://headwater/x/../lake",
         "s3://headwater/./lake",
         "s3:///lake",
+        "s3://./lake",
+        "s3://../headwater/lake",
+        "s3://headwater./lake",
+        "s3://-headwater/lake",
+        "s3://head..water/lake",
         "s3://headwater/a\0b",
     ):
         with pytest.raises(UsageError, match="cannot be used"):
@@ -307,7 +412,14 @@ def test_an_address_that_is_not_there_and_one_in_the_lake_are_wrong_use(tmp_path
     for path in (settings.home / "s3" / "headwater", settings.home):
         with pytest.raises(UsageError, match="the local S3 server's own"):
             check_address(settings, str(path))
-    for address in ("s3://headwater/lakes", "s3://headwater/endpoints/lake", "s3://other/lake", str(tmp_path / "out")):
+    for address in (
+        "s3://headwater/lakes",
+        "s3://headwater/endpoints/lake",
+        "s3://other/lake",
+        "s3://a/x",
+        "s3://my.own-bucket_1/x",
+        str(tmp_path / "out"),
+    ):
         check_address(settings, address)
 
 
@@ -337,7 +449,80 @@ def test_an_endpoint_over_the_size_of_a_message_is_rejected(tmp_path: Path) -> N
     text = json.dumps({"Id": "big", "Attributes": {"a": ["x" * 1_000_000]}}) + '\n{"Id":"small"}\n'
     found, rejected = read_updates(write(tmp_path / "x.json", text), tmp_path)
     assert [each["endpoint_id"] for each in found] == ["small"]
-    assert "expected at most 1000000 bytes (setting HEADWATER_MESSAGE_BYTES_MAX)" in str(rejected[0])
+    assert "expected a record of at most 1000000 bytes (setting HEADWATER_MESSAGE_BYTES_MAX)" in str(rejected[0])
+
+
+def test_ids_are_one_where_core_endpoints_has_one() -> None:
+    letters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    words = ["ΔΣ", "δς", "δ\u03c3", "ΟΔΟΣ ΔΣ", "İd", "i\u0307d", "ID", "Straẞe", "STRASSE", "Ǆ", "é", "E\u0301", "a\0B", *letters]
+    with duckdb.connect() as connection:
+        connection.register("words", pa.table({"word": words}))
+        found = connection.execute("select lower(word) from words").fetchall()
+    assert [lower_id(word) for word in words] == [lowered for (lowered,) in found]
+    # The control: Python's own lower case takes other words for one.
+    assert "ΔΣ".lower() == "δς"
+    assert lower_id("ΔΣ") == "δ\u03c3"
+
+
+def test_rows_whose_ids_differ_in_more_than_case_are_kept_and_others_told(tmp_path: Path) -> None:
+    found, rejected = read_updates(write(tmp_path / "x.csv", "Id\nδς\nΔΣ\nδ\u03c3\nİ\ni\n"), tmp_path)
+    assert [each["endpoint_id"] for each in found] == ["δς", "ΔΣ", "İ"]
+    assert [each[:3] for each in rejected if isinstance(each, tuple)] == [(4, "Id", "δ\u03c3"), (6, "Id", "i")]
+
+
+BYTES_MAX = 1_000_000
+
+
+def near_the_bounds() -> list[str]:
+    """Endpoints one a line, each near the depth or the size that a worker takes at most; the last says little."""
+    nested = ['"x":' + "[" * (depth - 1) + "]" * (depth - 1) for depth in range(60, 67)]
+    large = [f'"Address":"{"x" * (BYTES_MAX - less)}"' for less in (14, 100, 200, 300, 350, 400, 1000)]
+    return [f'{{"Id":"{number}",{members}}}' for number, members in enumerate([*nested, *large, '"Address":"y"'])]
+
+
+def judged_by_a_worker(found: list[Json]) -> list[bool]:
+    """Whether each of these records becomes an update."""
+    rules = ValidateRules(message_bytes_max=BYTES_MAX)
+    sound = (
+        validate_updates(build_records([msgspec.json.encode(update) for update in found]), rules, "truncated").parsed["_row"].to_pylist()
+    )
+    return [row in sound for row in range(len(found))]
+
+
+def test_what_is_sent_is_no_dead_letter_however_near_the_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "x.json", "\n".join(near_the_bounds()) + "\n")
+    sent = read_updates(path, tmp_path)[0]
+    assert all(judged_by_a_worker(sent))
+    # The control: sent without regard to the bounds, those others are dead letters, and they alone.
+    monkeypatch.setattr(updates.UpdateBuilder, "_find_problem", lambda *_: None)
+    unguarded = read_updates(path, tmp_path)[0]
+    ids = {update["update_id"] for update in sent}
+    assert judged_by_a_worker(unguarded) == [update["update_id"] in ids for update in unguarded]
+    assert 3 < len(sent) < len(unguarded) - 3
+
+
+def test_an_id_whose_first_row_was_too_large_is_free(tmp_path: Path) -> None:
+    text = json.dumps({"Id": "one", "Address": "x" * BYTES_MAX}) + '\n{"Id":"one"}\n'
+    found, rejected = read_updates(write(tmp_path / "x.json", text), tmp_path)
+    assert ([each["update_id"] for each in found], len(rejected)) == (["hash/2"], 1)
+
+
+def test_rejected_rows_are_counted_by_a_few_reasons_however_many_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = 300
+    csv_text = "Id,Address\n" + "same,x\n" * (rows + 1) + "".join("x" + "," * (number + 2) + "\n" for number in range(rows))
+    json_text = "".join(f'{{"Id":"{number}","Attributes":{{"a{number}":7}}}}\n' for number in range(rows))
+    json_text += "".join('{"Id":"x"' + " " * number + ",}\n" for number in range(rows))
+    for name, text, expected in (("x.csv", csv_text, 2 * rows), ("x.json", json_text, 2 * rows)):
+        path = write(tmp_path / name, text)
+        outcome = check(path, tmp_path)
+        assert outcome.rejected == sum(outcome.rejected_reasons.values()) >= expected - 1
+        assert len(outcome.rejected_reasons) <= (REASONS_MAX + 1 if name == "x.json" else 6)
+        # The report has each row's own reason.
+        assert len(outcome.first_rejected) == 100
+    # The control: counted by what is said of each row there are as many reasons as rows.
+    monkeypatch.setattr(RowError, "kind", property(lambda self: self.reason, lambda self, value: None), raising=False)
+    monkeypatch.setattr("pipeline.imports.outcome.REASONS_MAX", 10**9)
+    assert len(check(tmp_path / "x.csv", tmp_path).rejected_reasons) > rows
 
 
 def test_a_file_that_was_named_and_is_something_else_is_refused(tmp_path: Path) -> None:
@@ -358,6 +543,14 @@ def test_a_file_that_was_named_and_is_something_else_is_refused(tmp_path: Path) 
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
+        ("\n=1", "'\n=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\uff0b1", "'\uff0b1"),
+        ("\uff0d1", "'\uff0d1"),
+        ("\uff20x", "'\uff20x"),
+        ("'\uff1d1", "''\uff1d1"),
+        ("\uff0c1", "\uff0c1"),
+        (" =1", " =1"),
         ("'=1", "''=1"),
         ("''=1", "'''=1"),
         ("'quoted'", "'quoted'"),
@@ -379,7 +572,26 @@ def test_no_exported_cell_begins_as_a_formula_and_without_the_cover_it_does(monk
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12) | st.sampled_from(
-    ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "'=1", "''+1", "'", 'a"b', "a,b", "a\nb", "a\r\nb", " ", "\ufeff"]
+    [
+        "=1+1",
+        "+x",
+        "-x",
+        "@x",
+        "\tx",
+        "\rx",
+        "\nx",
+        "\uff1dx",
+        "'\uff20x",
+        "'=1",
+        "''+1",
+        "'",
+        'a"b',
+        "a,b",
+        "a\nb",
+        "a\r\nb",
+        " ",
+        "\ufeff",
+    ]
 )
 NAME = TEXT.filter(lambda name: "\r" not in name)
 LISTS = st.dictionaries(NAME, st.lists(TEXT, min_size=1, max_size=3), max_size=3)
@@ -432,7 +644,7 @@ def test_what_is_written_as_csv_is_read_back(tmp_path_factory: pytest.TempPathFa
     assert [of(each) for each in found] == endpoints
     assert writer.reduced == 0
     for line in csv.reader(io.StringIO(text.decode(), newline="")):
-        assert not [cell for cell in line if re.match(r"[=+@\t\r]|-(?![\d.einf+-]+$)", cell)]
+        assert not [cell for cell in line if re.match(r"[=+@\t\r\n\uff1d\uff0b\uff0d\uff20]|-(?![\d.einf+-]+$)", cell)]
 
 
 @given(ENDPOINTS)

@@ -8,8 +8,6 @@ from pipeline.imports.mapping import CsvOptions
 from pipeline.imports.places import StoredFile
 from pipeline.imports.rows import BrokenFileError, FileError, Row, RowError
 
-CELL_BYTES_MAX = 32 << 20
-
 
 def read_csv(file: StoredFile, parts: Iterable[bytes], options: CsvOptions) -> tuple[list[str], Iterator[Row]]:
     """Column names, and rows whose values are text by column name.
@@ -20,7 +18,6 @@ def read_csv(file: StoredFile, parts: Iterable[bytes], options: CsvOptions) -> t
     separator = options.separator if options.separator is not None else ("\t" if ".tsv" in file.name.lower() else ",")
     for _ in range(options.skip_rows):
         next(lines, None)
-    csv.field_size_limit(CELL_BYTES_MAX)
     cells = (line.split() for line in lines) if not separator else csv.reader(lines, delimiter=separator)
     columns = list(options.columns) or [name.strip() for name in next(cells, [])]
     twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -56,7 +53,12 @@ def _read_rows(file: StoredFile, lines: Lines, cells: Iterator[list[str]], colum
 
 def _values(cells: list[str], columns: list[str]) -> dict[str, str] | RowError:
     if len(cells) != len(columns):
-        return RowError(None, cells, f"expected {len(columns)} cells ({', '.join(columns[:20])}), found {len(cells)}")
+        return RowError(
+            None,
+            cells,
+            f"expected {len(columns)} cells ({', '.join(columns[:20])}), found {len(cells)}",
+            kind=f"expected {len(columns)} cells",
+        )
     for name, cell in zip(columns, cells, strict=True):
         if not cell.isascii() and any("\udc80" <= char <= "\udcff" for char in cell):
             return RowError(

@@ -67,7 +67,9 @@ def put_user_id(record: Record, user_id: str) -> None:
     try:
         endpoint = msgspec.json.decode(custom.get("endpoint") or "{}", type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise RowError("endpoint", custom["endpoint"], f"expected a JSON object inside text: {error}") from None
+        raise RowError(
+            "endpoint", custom["endpoint"], f"expected a JSON object inside text: {error}", kind="expected a JSON object inside text"
+        ) from None
     endpoint.setdefault("User", {})["UserId"] = user_id
     custom["endpoint"] = msgspec.json.encode(endpoint).decode()
 

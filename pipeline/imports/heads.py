@@ -147,7 +147,9 @@ def _top_level(content: bytes) -> dict[str, msgspec.Raw]:
     names = [name for name, _ in json.loads(content, object_pairs_hook=list)]
     if len(names) != len(top):
         twice = next(name for name in names if names.count(name) > 1)
-        raise RowError(twice, None, f"expected each name once, '{twice}' is given {names.count(twice)} times")
+        raise RowError(
+            twice, None, f"expected each name once, '{twice}' is given {names.count(twice)} times", kind="expected each name once"
+        )
     return top
 
 

@@ -1,10 +1,13 @@
 """The lines of a text that comes in parts, counted, none longer than a bound; where the file breaks off, its last line is left out."""
 
 import codecs
+import csv
 from collections.abc import Iterable, Iterator
 
 LINE_CHARS_MAX = 32 << 20
 _KEPT_OF_LONG = 200
+# The csv module has one limit for a whole process: readers that want less bound the lines that they hand to it.
+csv.field_size_limit(LINE_CHARS_MAX)
 
 
 class Lines(Iterator[str]):

@@ -12,6 +12,9 @@ from sinks.imports import FinishedImport
 
 # For those who run the import, not for its report.
 _NOT_SHOWN = frozenset({"earlier", "first_rejected", "is_busy"})
+# Names of fields are the sender's, so kinds of rejection may be as many as rows; so many are told apart.
+REASONS_MAX = 100
+OTHER_REASONS = "other reasons"
 # So many failures does Pinpoint name in a job.
 FIRST_REJECTED = 100
 
@@ -100,4 +103,5 @@ class RejectedRows:
         self._outcome.rejected += 1
         if len(self._outcome.first_rejected) < FIRST_REJECTED:
             self._outcome.first_rejected.append(_say(row, error))
-        self._outcome.rejected_reasons[f"{error.field}: {error.reason}" if error.field else error.reason] += 1
+        reasons, reason = self._outcome.rejected_reasons, f"{error.field}: {error.kind}" if error.field else error.kind
+        reasons[reason if reason in reasons or len(reasons) < REASONS_MAX else OTHER_REASONS] += 1

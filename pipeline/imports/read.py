@@ -86,7 +86,9 @@ def _read_json(file: StoredFile, parts: Iterable[bytes], mapping: Mapping | None
 
 def _rows(pieces: Iterable[Piece[Any]]) -> Iterator[Row]:
     for number, piece in enumerate(pieces, start=1):
-        values = piece.decoded if piece.reason is None else RowError(None, piece.content, piece.reason)
+        values = (
+            piece.decoded if piece.reason is None else RowError(None, piece.content, piece.reason, kind="expected JSON of a stream record")
+        )
         yield Row(number, piece.line, piece.content, values)
 
 

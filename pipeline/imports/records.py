@@ -74,7 +74,9 @@ class RecordBuilder:
         try:
             value = msgspec.json.encode(record)
         except (OverflowError, TypeError, ValueError) as error:
-            raise RowError(None, record, f"expected values that JSON can hold: {error}") from None
+            raise RowError(
+                None, record, f"expected values that JSON can hold: {error}", kind="expected values that JSON can hold"
+            ) from None
         self.unmapped.update(unmapped)
         return Sealed(record_key(record["application"]["app_id"], endpoint_id, record["event_id"]), value, record["event_timestamp"])
 

@@ -9,10 +9,13 @@ from schemas.errors import HeadwaterError
 
 
 class RowError(Exception):
-    """One row cannot become a stream record; the file goes on. The field, the value found (shortened), what was expected."""
+    """One row cannot become a stream record; the file goes on. The field, the value found (shortened), what was expected.
 
-    def __init__(self, field: str | None, value: object, reason: str) -> None:
-        self.field, self.value, self.reason = field, None if value is None else shorten(value), reason
+    `kind` is what was expected without anything of the row in it, no value, no line: what rows are counted by. It is the reason itself where that has none.
+    """
+
+    def __init__(self, field: str | None, value: object, reason: str, kind: str | None = None) -> None:
+        self.field, self.value, self.reason, self.kind = field, None if value is None else shorten(value), reason, kind or reason
         super().__init__(reason)
 
 

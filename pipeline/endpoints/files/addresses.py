@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.config import Settings
 from schemas.errors import UsageError
 
-_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+_BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
 _EXPECTED = "expected s3://bucket/prefix, its parts neither empty nor . or .."
 
 

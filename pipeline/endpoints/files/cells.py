@@ -1,13 +1,15 @@
 """Cells that a spreadsheet would run: covered when they are written, uncovered when they are read, so that no value changes.
 
-Excel, LibreOffice and Google Sheets take a cell that begins with one of these for a formula. A ' in front makes it text. A value that
+Excel, LibreOffice and Google Sheets take a cell that begins with one of these for a formula, in some languages the full-width ones too; what
+is white may be cut off in front of one. A ' in front makes it text. A value that
 itself begins with ' and such a character gets one more, so that the way back is the same for all.
 """
 
 import re
 
-_RUN = re.compile(r"'*[=+\-@\t\r]")
-_COVERED = re.compile(r"'+[=+\-@\t\r]")
+_BEGINS = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_RUN = re.compile("'*" + _BEGINS)
+_COVERED = re.compile("'+" + _BEGINS)
 
 
 def cover(cell: str) -> str:

@@ -70,7 +70,12 @@ class Columns:
     def build(self, cells: Sequence[str]) -> Json:
         """The endpoint that a row's cells say. Raises RowError for another number of cells than columns, and for what is no number."""
         if len(cells) != self.count:
-            raise RowError(None, ",".join(cells[:20]), f"expected {self.count} cells, as the header has, found {len(cells)}")
+            raise RowError(
+                None,
+                ",".join(cells[:20]),
+                f"expected {self.count} cells, as the header has, found {len(cells)}",
+                kind=f"expected {self.count} cells, as the header has",
+            )
         document: Json = _members(self._texts, cells)
         for group, members in self._nested.items():
             if found := _members(members, cells):
@@ -102,10 +107,14 @@ def _values(members: Sequence[tuple[int, str]], cells: Sequence[str]) -> Json:
     return found
 
 
+def is_known_column(name: str) -> bool:
+    """Whether an endpoint has such a column."""
+    return name in _KNOWN or any(name.startswith(prefix) and len(name) > len(prefix) for prefix in PREFIXES)
+
+
 def _require_known(address: str, names: Sequence[str]) -> None:
     for number, name in enumerate(names, start=1):
-        is_named = any(name.startswith(prefix) and len(name) > len(prefix) for prefix in PREFIXES)
-        if not is_named and name not in _KNOWN:
+        if not is_known_column(name):
             expected = [*FIXED, *(f"{prefix}<name>" for prefix in PREFIXES)]
             raise FileError(
                 f"File '{address}' has a column '{name[:100]}' (number {number}), which is none of an endpoint{nearest(name[:100], expected)}; "

@@ -20,7 +20,7 @@ def read_ndjson(file: StoredFile, parts: Iterable[bytes], quotes: bool = True) -
     number = 0
     for piece in split_objects(parts, file.address, _decode if quotes else _decode_unquoted):
         number += 1
-        values = piece.decoded if piece.reason is None else RowError(None, piece.content, piece.reason)
+        values = piece.decoded if piece.reason is None else RowError(None, piece.content, piece.reason, kind="expected one JSON object")
         yield Row(number, piece.line, piece.content, values)
     if not number:
         raise FileError(f"File '{file.address}' is empty; expected one endpoint a line, as JSON.")

@@ -23,7 +23,7 @@ class SeenIds:
         """For each id of the next batch the line of the first row that had it, in this batch or before; 0 where it is that one."""
         if not ids:
             return []
-        digests = b"".join([xxhash.xxh3_128_digest(each.lower().encode())[:_HASH_BYTES] for each in ids])
+        digests = b"".join([xxhash.xxh3_128_digest(lower_id(each).encode())[:_HASH_BYTES] for each in ids])
         found, at = np.frombuffer(digests, dtype=f"S{_HASH_BYTES}"), np.array(lines, dtype=np.uint32)
         distinct, first, back = np.unique(found, return_index=True, return_inverse=True)
         first_lines = at[first]
@@ -48,3 +48,11 @@ class SeenIds:
             order = np.argsort(hashes, kind="stable")
             hashes, lines = hashes[order], lines[order]
         self._runs.append((hashes, lines))
+
+
+def lower_id(endpoint_id: str) -> str:
+    """The id in lower case as `core.endpoints` compares ids, which is DuckDB's `lower`: letter by letter, whatever stands beside it.
+
+    Python's own takes a last Σ for ς, and makes two letters of İ.
+    """
+    return endpoint_id.lower() if endpoint_id.isascii() else "".join(["i" if each == "İ" else each.lower() for each in endpoint_id])

@@ -9,6 +9,9 @@ from typing import Any
 import msgspec
 
 from agents.parsing.endpoint_shape import EndpointError, read_endpoint
+from agents.parsing.exact_json import DEPTH_MAX, Unreadable, parse_counted
+from agents.parsing.fit import Unfit
+from agents.parsing.update_shape import read_update
 from pipeline.collect.endpoints import update_from_file
 from pipeline.collect.outgoing import Sender
 from pipeline.endpoints.files.quick_check import is_surely_sound
@@ -19,11 +22,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class _Endpoint:
-    """What a row says: the endpoint's id, and its JSON as it goes on the wire."""
+class _Sound:
+    """The update that a row stands for: the endpoint's id, and the record as it goes on the wire."""
 
     endpoint_id: str
-    content: bytes
+    record: tuple[bytes, bytes]
 
 
 class UpdateBuilder:
@@ -41,7 +44,7 @@ class UpdateBuilder:
     def build(self, rows: Sequence[Row]) -> Iterator[tuple[Row, tuple[bytes, bytes] | RowError]]:
         """For each row key and value of its record, or why there is none. A row whose id an earlier row had is rejected."""
         judged = [(row, self._judge(row)) for row in rows]
-        sound = [(row, found) for row, found in judged if isinstance(found, _Endpoint)]
+        sound = [(row, found) for row, found in judged if isinstance(found, _Sound)]
         earlier = iter(self._seen.mark([found.endpoint_id for _, found in sound], [row.line or row.number for row, _ in sound]))
         for row, found in judged:
             if isinstance(found, RowError):
@@ -49,12 +52,17 @@ class UpdateBuilder:
             elif line := next(earlier):
                 yield (
                     row,
-                    RowError("Id", found.endpoint_id, f"expected each id once in a file; line {line} has it, and is the one that counts"),
+                    RowError(
+                        "Id",
+                        found.endpoint_id,
+                        f"expected each id once in a file; line {line} has it, and is the one that counts",
+                        kind="expected each id once in a file",
+                    ),
                 )
             else:
-                yield row, self._update(row, found)
+                yield row, found.record
 
-    def _judge(self, row: Row) -> _Endpoint | RowError:
+    def _judge(self, row: Row) -> _Sound | RowError:
         document: Any = row.values
         if not isinstance(document, dict):
             return (
@@ -68,11 +76,25 @@ class UpdateBuilder:
             endpoint_id = self._endpoint_id(document, row.number)
         except EndpointError as error:
             return RowError(error.field, error.value, f"expected {error.expected}")
-        if len(content) > self._bytes_max:
+        outgoing = update_from_file(self._app_id, endpoint_id, content, f"{self._id_base}/{row.number}", self._sender)
+        return self._find_problem(outgoing.value, content) or _Sound(endpoint_id, (outgoing.key, outgoing.value))
+
+    def _find_problem(self, record: bytes, content: bytes) -> RowError | None:
+        """What a worker would refuse of the record, which holds more than the endpoint: its size, and how deep it is nested."""
+        if len(record) > self._bytes_max:
             return RowError(
-                None, content, f"expected at most {self._bytes_max} bytes (setting HEADWATER_MESSAGE_BYTES_MAX), found {len(content)}"
+                None,
+                content,
+                f"expected a record of at most {self._bytes_max} bytes (setting HEADWATER_MESSAGE_BYTES_MAX), found {len(record)}",
+                kind=f"expected a record of at most {self._bytes_max} bytes",
             )
-        return _Endpoint(endpoint_id, content)
+        if record.count(b"{") + record.count(b"[") <= DEPTH_MAX:
+            return None
+        try:
+            read_update(parse_counted(record))
+        except (Unreadable, Unfit) as error:
+            return RowError(None, content, str(error), kind=f"expected a record that workers take ({error.reason})")
+        return None
 
     def _endpoint_id(self, document: dict[str, Any], number: int) -> str:
         found = document.get("Id")
@@ -86,7 +108,3 @@ class UpdateBuilder:
                     name, document.get(name), "Id, or Address and ChannelType: without either nobody knows which endpoint it is"
                 )
         return str(uuid.UUID(bytes=hashlib.md5(f"{self._content_hash}/{number}".encode(), usedforsecurity=False).digest()))
-
-    def _update(self, row: Row, found: _Endpoint) -> tuple[bytes, bytes]:
-        outgoing = update_from_file(self._app_id, found.endpoint_id, found.content, f"{self._id_base}/{row.number}", self._sender)
-        return outgoing.key, outgoing.value
