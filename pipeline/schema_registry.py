@@ -150,7 +150,7 @@ class SchemaRegistry:
         return bytes(body)
 
     def _say(self, what: str) -> str:
-        return f"The schema registry at '{self._address}' {what}; start it, or mend setting AVRO_REGISTRY. Records that need it wait."
+        return f"The schema registry at '{self._address}' {what}; start it, or mend HEADWATER_AVRO_REGISTRY. Records that need it wait."
 
 
 def _find_cause(error: BaseException) -> str:

@@ -82,7 +82,7 @@ class Reason(StrEnum):
     """Why a record did not become an event. The list is short on purpose: it is a metric's label and what people filter by."""
 
     EMPTY = "empty"  # no value, or one of no bytes
-    TOO_LARGE = "too_large"  # over message_bytes_max; bytes not kept
+    TOO_LARGE = "too_large"  # over message_bytes_max; bytes not kept, but of Avro whose JSON would be
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"  # syntax; more or less than one value; NaN; lone surrogates; control characters; a byte order mark
     TOO_DEEP = "too_deep"  # nested deeper than 64

@@ -18,6 +18,7 @@ from pipeline.imports.outcome import Status
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
 from schemas.errors import UsageError
+from tests.api_process import make_app
 from tests.conftest import RunHeadwater
 from tests.endpoint_exports import PINPOINT, import_into, lines, pinpoint_export, wait_for
 from tests.endpoint_imports import write, write_csv
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("topics")
 
 def test_export_and_import_lose_nothing(settings: Settings, tmp_path: Path, run_headwater: RunHeadwater) -> None:
     out, s3 = tmp_path / "out", f"s3://{settings.s3_bucket}/exports/one"
+    make_app(settings)
     with running(WorkerProcess(settings, tmp_path)):
         import_into(settings, "shop", pinpoint_export(tmp_path))
         first = wait_for(settings, "shop", 3)

@@ -22,6 +22,7 @@ from pipeline.imports.outcome import Outcome, Status
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
 from sinks.imports import Imports
+from tests.api_process import make_app
 from tests.archives import read_raw_events, stream_record, write_lines
 from tests.conftest import RunHeadwater
 from tests.endpoint_imports import sent_ids, sent_updates, write, write_csv
@@ -37,6 +38,12 @@ KILLS = 10
 SEED = int(os.environ.get("IMPORT_SEED") or random.SystemRandom().randrange(2**32))
 
 
+@pytest.fixture(autouse=True)
+def shop(settings: Settings) -> None:
+    """The app that the command imports into."""
+    make_app(settings)
+
+
 def import_file(settings: Settings, path: Path | str, app_id: str = "shop", **options: Any) -> Outcome:
     (outcome,) = import_endpoints(settings, [str(path)], EndpointImportOptions(app_id, **options))
     return outcome
@@ -44,6 +51,15 @@ def import_file(settings: Settings, path: Path | str, app_id: str = "shop", **op
 
 def folder_of(settings: Settings) -> Path:
     return settings.home / "imports" / "endpoints" / "shop"
+
+
+def test_an_app_that_is_not_there_is_refused(settings: Settings, tmp_path: Path, run_headwater: RunHeadwater) -> None:
+    path = write_csv(tmp_path / "x.csv", 1)
+    done = run_headwater("import", "endpoints", str(path), "--app", "typo")
+    assert (done.returncode, "There is no app 'typo'" in done.stderr) == (2, True)
+    done = run_headwater("export", "endpoints", "--app", "typo", "--to", str(tmp_path / "out"))
+    assert (done.returncode, "There is no app 'typo'" in done.stderr) == (2, True)
+    assert sent_updates(settings) == []
 
 
 def test_an_empty_file_is_refused_and_the_next_one_goes_on(settings: Settings, tmp_path: Path) -> None:

@@ -51,13 +51,13 @@ class AvroSchemas:
                 raise Unreadable(
                     Reason.UNKNOWN_SCHEMA,
                     f"The schema of fingerprint {name_fingerprint(head[2:])} (single-object encoding) is not known",
-                    f"that of stream_record.avsc, or one whose file lies in the folder of setting AVRO_SCHEMAS; it has {len(self._known)} with ours",
+                    f"that of stream_record.avsc, or one whose file lies in the folder of HEADWATER_AVRO_SCHEMAS; {len(self._known)} schemas are known, ours among them",
                 )
             return known
         schema_id = int.from_bytes(head[1:], "big", signed=False)
         what = f"Schema id {schema_id} (schema registry's framing)"
         if self.registry is None:
-            raise Unreadable(Reason.UNKNOWN_SCHEMA, f"{what} cannot be looked up", "setting AVRO_REGISTRY to name the schema registry")
+            raise Unreadable(Reason.UNKNOWN_SCHEMA, f"{what} cannot be looked up", "HEADWATER_AVRO_REGISTRY to name the schema registry")
         try:
             return self.registry.find(schema_id)
         except SchemaError as error:

@@ -46,7 +46,8 @@ async def update_one(request: Request) -> Response:
     await require_app(request, app_id)
     require_rate(request, admitted.caller, 1)
     sender, limits = read_sender(request, admitted.caller.sent_at), limits_of(request)
-    item = _read_item(app_id, endpoint_id, admitted.body, sender, limits)
+    # The answer's RequestID: `headwater trace` finds the update by it.
+    item = _read_item(app_id, endpoint_id, admitted.body, sender, limits, request.scope[REQUEST_ID])
     await send_all(request, [item])
     if item.refusal is not None:
         raise bad_request(item.refusal.error)
@@ -125,12 +126,12 @@ async def _read_batch(request: Request, app_id: str, body: bytes, sender: Sender
         raise bad_request(refusal.error) from None
     items = Items(limits)
     for place, raw in enumerate(batch.Item):
-        items.add([_read_batch_item(app_id, bytes(raw), sender, limits)])
+        items.add([_read_batch_item(app_id, bytes(raw), sender, limits, f"{request.scope[REQUEST_ID]}/{place}")])
         await give_way(place)
     return items.made
 
 
-def _read_batch_item(app_id: str, raw: bytes, sender: Sender, limits: Limits) -> Item:
+def _read_batch_item(app_id: str, raw: bytes, sender: Sender, limits: Limits, update_id: str) -> Item:
     endpoint_id: str | None = None
     try:
         found = parse_exactly(raw)
@@ -144,15 +145,15 @@ def _read_batch_item(app_id: str, raw: bytes, sender: Sender, limits: Limits) ->
     except (Unreadable, Unfit) as error:
         refusal = refuse(error, raw)
         return Item(outgoing_refusal(refusal, app_id, sender, limits.event_bytes_max), "", None, refusal)
-    return _read_item(app_id, endpoint_id, raw, sender, limits)
+    return _read_item(app_id, endpoint_id, raw, sender, limits, update_id)
 
 
-def _read_item(app_id: str, endpoint_id: str, raw: bytes, sender: Sender, limits: Limits) -> Item:
+def _read_item(app_id: str, endpoint_id: str, raw: bytes, sender: Sender, limits: Limits, update_id: str) -> Item:
     """An endpoint's update, or its refusal: whatever the worker would refuse of the record, which holds more than the endpoint."""
     try:
         if len(raw) > limits.event_bytes_max:
             raise Unfit(Reason.TOO_LARGE, f"The endpoint has {len(raw)} bytes; expected at most {limits.event_bytes_max}.", {})
-        outgoing = update_endpoint(app_id, endpoint_id, read_endpoint(raw), sender)
+        outgoing = update_endpoint(app_id, endpoint_id, read_endpoint(raw), sender, update_id)
         if len(outgoing.value) > limits.event_bytes_max:
             raise Unfit(Reason.TOO_LARGE, f"The update has {len(outgoing.value)} bytes; expected at most {limits.event_bytes_max}.", {})
         read_update(parse_counted(outgoing.value))

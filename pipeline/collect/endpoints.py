@@ -65,9 +65,9 @@ def _device_of(found: Endpoint) -> stream_record.Device | None:
     return stream_record.Device(locale, found.make, found.model, platform) if any((found.make, found.model, platform, locale)) else None
 
 
-def update_endpoint(app_id: str, endpoint_id: str, facts: EndpointFacts, sender: Sender) -> Outgoing:
-    """The update that an endpoint's JSON stands for."""
-    return update_from_file(app_id, endpoint_id, (facts.text or "{}").encode(), _new_id(), sender)
+def update_endpoint(app_id: str, endpoint_id: str, facts: EndpointFacts, sender: Sender, update_id: str | None = None) -> Outgoing:
+    """The update that an endpoint's JSON stands for, under the id that its sender is told, where there is one."""
+    return update_from_file(app_id, endpoint_id, (facts.text or "{}").encode(), update_id or _new_id(), sender)
 
 
 def update_from_file(app_id: str, endpoint_id: str, endpoint_json: bytes, update_id: str, sender: Sender) -> Outgoing:

@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from pipeline.config import load_settings
+from pipeline.definitions.apps import require_app
+from pipeline.definitions.database import opened_definitions, reading
 from pipeline.endpoints.files.export import export_endpoints
 from pipeline.report import print_figures, print_json
 
@@ -26,7 +28,10 @@ def endpoints(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: app, address, rows, files.")] = False,
 ) -> None:
     """Write every endpoint of an app, at one version of the lake, as .gz files in the form that Pinpoint exported and imports."""
-    exported = export_endpoints(load_settings(), app_id, to, is_csv)
+    settings = load_settings()
+    with opened_definitions(settings) as engine, reading(engine) as connection:
+        require_app(connection, app_id)
+    exported = export_endpoints(settings, app_id, to, is_csv)
     if as_json:
         print_json(exported.as_json())
         return

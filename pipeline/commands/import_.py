@@ -8,6 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.config import load_settings
+from pipeline.definitions.apps import require_app
+from pipeline.definitions.database import opened_definitions, reading
 from pipeline.endpoints.files.imports import EndpointImportOptions, import_endpoints
 from pipeline.imports.mapping_file import load_mapping, require_fields
 from pipeline.imports.outcome import Outcome, Status
@@ -44,8 +46,12 @@ def endpoints(
     Exit status 1 when a file was not read to its end or a row was rejected.
     """
     collect_seldom()
+    settings = load_settings()
+    # The API would show endpoints of no other app.
+    with opened_definitions(settings) as engine, reading(engine) as connection:
+        require_app(connection, app_id)
     options = EndpointImportOptions(app_id, again, dry_run, shows_progress=not as_json)
-    _report(import_endpoints(load_settings(), paths, options), as_json)
+    _report(import_endpoints(settings, paths, options), as_json)
 
 
 @app.command()

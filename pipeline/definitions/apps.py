@@ -92,6 +92,12 @@ def find_app(connection: Connection, app_id: str) -> App | None:
     return found[0] if found else None
 
 
+def require_app(connection: Connection, app_id: str) -> None:
+    """Raises UsageError when there is no such app."""
+    if find_app(connection, app_id) is None:
+        raise UsageError(f"There is no app {shown(app_id)}; 'headwater apps list' shows those that there are, 'apps create' makes one.")
+
+
 def delete_app(connection: Connection, app_id: str) -> App | None:
     """Deletes the app; its settings, tags, stream, guest pools and the keys of that app alone go with it. None when there is none.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.stack.programs import environment
+from tests.api_process import make_app
 from tests.bench.ground import open_scene
 from tests.bench.rows import Budget, Row, Sizes
 
@@ -22,6 +23,7 @@ HEADER = (
 def measure_endpoint_import(ground: Settings, sizes: Sizes, before: Sequence[Row]) -> Iterator[Row]:
     """Rows a second from the command's start to its end: reading, checking, sending, acknowledged by Kafka, remembered by the lake."""
     with open_scene(ground, "endpoint-import") as settings:
+        make_app(settings)
         path = settings.home / "endpoints.csv"
         write_endpoints(path, sizes.endpoints)
         secs, cpu_secs = import_file(settings, path)

@@ -102,6 +102,9 @@ class UpdateBuilder:
             return found
         if found is not None and found != "":
             raise EndpointError("Id", found, "a text that is not empty")
+        for name in ("Id", "Address", "ChannelType"):
+            if name not in document and (misspelt := next((each for each in document if each.lower() == name.lower()), None)):
+                raise EndpointError(misspelt, document[misspelt], f"the member's own spelling, {name}")
         for name in ("Address", "ChannelType"):
             if not document.get(name):
                 raise EndpointError(
