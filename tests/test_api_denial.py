@@ -367,5 +367,5 @@ def strangers(settings: Settings) -> list[str]:
     """Keys of the bucket that are no file of a table of the lake."""
     keys = [each.key for each in build_store(settings).list_objects("")]
     assert keys
-    tables = ("lake/events/", "lake/dead_letters/", "lake/_probe/")
+    tables = ("lake/events/", "lake/endpoint_updates/", "lake/dead_letters/", "lake/_probe/")
     return [key for key in keys if not key.startswith(tables) or ".." in key]

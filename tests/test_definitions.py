@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine
 from pipeline.config import Settings, load_settings
 from pipeline.definitions import sqlite
 from pipeline.definitions.apps import create_app, find_app, list_apps, tag_app
-from pipeline.definitions.database import changing, open_definitions, reading
+from pipeline.definitions.database import changing, open_definitions, opened_definitions, reading
 from pipeline.definitions.migrate import FOLDER, VERSION_TABLE, list_revisions, migrate
-from pipeline.definitions.tables import metadata
+from pipeline.definitions.tables import apps, metadata
 from pipeline.stack.programs import environment
 from schemas.errors import SettingError, UnavailableError, UsageError
 from tests.conftest import headwater
@@ -274,3 +274,31 @@ def test_a_connection_that_the_server_closed_is_opened_anew(postgres: Postgres, 
         with reading(opened) as connection:
             assert list_apps(connection) == []
         opened.dispose()
+
+
+def test_opening_the_file_again_drops_no_lock_of_a_connection_that_is_open(tmp_path: Path) -> None:
+    """SQLite's locks are the process's, and closing any descriptor of the file drops them: another process must find this one's."""
+    settings = load_settings(home=tmp_path / "home")
+    with opened_definitions(settings) as first, reading(first) as connection:
+        connection.execute(sa.select(apps.c.app_id)).all()
+        assert is_locked(sqlite.file_path(settings))
+        with opened_definitions(settings):
+            pass
+        assert is_locked(sqlite.file_path(settings))
+        # The control: this drops them.
+        os.close(os.open(sqlite.file_path(settings), os.O_RDWR))
+        assert not is_locked(sqlite.file_path(settings))
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process finds SQLite's shared lock on the file (its bytes from 2^30 + 2 on)."""
+    code = (
+        "import fcntl, sys\n"
+        "with open(sys.argv[1], 'r+b') as file:\n"
+        "    try:\n"
+        "        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 2**30 + 2)\n"
+        "    except OSError:\n"
+        "        print('locked')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip() == "locked"

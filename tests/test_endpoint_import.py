@@ -40,8 +40,9 @@ SEED = int(os.environ.get("IMPORT_SEED") or random.SystemRandom().randrange(2**3
 
 @pytest.fixture(autouse=True)
 def shop(settings: Settings) -> None:
-    """The app that the command imports into."""
+    """The apps that the command imports into."""
     make_app(settings)
+    make_app(settings, "other")
 
 
 def import_file(settings: Settings, path: Path | str, app_id: str = "shop", **options: Any) -> Outcome:

@@ -60,8 +60,8 @@ def test_costly_kinds_come_seldom_and_have_their_reason_too(number: int) -> None
     assert (reason, judge([value])) == (RARE_KINDS[number][0], [reason.value])
 
 
-def test_malformed_kinds_cover_every_reason_but_the_duplicate() -> None:
-    assert {reason for reason, _ in KINDS + RARE_KINDS} == set(Reason) - {Reason.DUPLICATE}
+def test_malformed_kinds_cover_every_reason_but_the_duplicate_and_those_of_avro() -> None:
+    assert {reason for reason, _ in KINDS + RARE_KINDS} == set(Reason) - {Reason.DUPLICATE, Reason.NOT_AVRO, Reason.UNKNOWN_SCHEMA}
 
 
 def test_malformed_message_fits_on_one_line() -> None:

@@ -47,8 +47,8 @@ def _check_metrics(found: Counter[str]) -> None:
     assert promised | {"headwater_flush_age_seconds_count"} <= set(found)
     assert found["headwater_records_consumed_total"] == found["headwater_events_landed_total"] + found["headwater_dead_letters_total"] == 23
     assert (found["headwater_events_landed_total"], found["headwater_events_duplicate_total"]) == (21, 1)
-    # Of two topics, of which one has nothing to deduplicate.
-    assert (found["headwater_partitions_assigned"], found["headwater_dedup_keys"]) == (8, 21)
+    # Of three topics, of which one has something to deduplicate.
+    assert (found["headwater_partitions_assigned"], found["headwater_dedup_keys"]) == (12, 21)
     assert (found["headwater_inflight_bytes"], found["headwater_flush_failures_total"]) == (0, 0)
 
 

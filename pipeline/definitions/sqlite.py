@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ def creating(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The mode is the file's from the first moment; the files of the journal take it over.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # The mode is the file's from the first moment; the files of the journal take it over. A file that is there is not opened: to close it
+        # again would drop the locks that SQLite holds on it for other connections of this process, and another process could take its journal away.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}); HEADWATER_HOME sets where state lies.") from None
     with locked_folder(path.parent):
