@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Settings, load_settings
+from pipeline.topology import LANDING_STREAMS, topic_name
 from schemas.errors import SettingError
 from tests.conftest import RunHeadwater
-from tests.stream import GARBAGE, event, events, landed_count, landed_ids, metrics, raw_events, rejected_events, send
+from tests.stream import GARBAGE, event, events, landed_count, landed_ids, metrics, send
 from tests.worker_process import WorkerProcess, running, wait_until
 
 METRICS_PAGE = Path(__file__).parents[1] / "pipeline" / "METRICS.md"
@@ -68,9 +69,8 @@ def _check_audit(settings: Settings, run_headwater: RunHeadwater) -> None:
     assert found == {
         "consumed": 23, "landed": 21, "dead": 1, "duplicate": 1, "holes": 0, "gap": 0, "lost": 0, "doubled": 0, "unbalanced": 0, "waiting": 0, "is_clean": True
     }  # fmt: skip
-    assert [(one["topic"], one["partition"]) for one in partitions] == [
-        (topic, number) for topic in (raw_events(settings), rejected_events(settings)) for number in range(4)
-    ]
+    names = [topic_name(settings, stream.topic) for stream in LANDING_STREAMS]
+    assert sorted((one["topic"], one["partition"]) for one in partitions) == sorted((name, number) for name in names for number in range(4))
     assert {(one["has_ended"], one["first_offset"]) for one in partitions} == {(False, 0)}
     assert sum(one["next_offset"] for one in partitions) == 23
 

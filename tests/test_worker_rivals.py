@@ -4,14 +4,15 @@ import signal
 from pathlib import Path
 
 from pipeline.config import Settings
+from pipeline.topology import LANDING_STREAMS
 from tests.stream import audit, metrics
 from tests.test_exactly_once import Load, rows_in_lake
 from tests.worker_process import WorkerProcess, running, wait_until
 
 
 def assigned(worker: WorkerProcess) -> float:
-    """Partitions of both topics: each is shared out evenly, so there are as many of the one as of the other."""
-    return metrics(worker)["headwater_partitions_assigned"] / 2
+    """Partitions of one topic: each topic is shared out evenly, so there are as many of the one as of the others."""
+    return metrics(worker)["headwater_partitions_assigned"] / len(LANDING_STREAMS)
 
 
 def landed(worker: WorkerProcess) -> float:
