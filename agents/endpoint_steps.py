@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from agents.dedup.identity import ENDPOINT_UPDATES
+from agents.dedup.step import Deduplicate
 from agents.dedup.windows import Windows
-from agents.deduplicate import Deduplicated, DedupRules, deduplicate_batch
+from agents.deduplicate import DedupRules
 from agents.endpoint_rows import validate_updates
 from agents.enrichment.addresses import Kept
 from agents.flush_report import FlushReport
@@ -17,7 +17,6 @@ from agents.ingest import Stepped
 from agents.land import Range
 from agents.redact import RedactRules, redact_records
 from agents.validate import ValidateRules
-from schemas.records import DEAD
 from schemas.tables import load_table
 
 
@@ -37,7 +36,7 @@ class EndpointSteps:
 
     def __init__(self, rules: EndpointRules, windows: Windows, connection: duckdb.DuckDBPyConnection) -> None:
         self.rules, self.windows = rules, windows
-        self._connection = connection
+        self._deduplicate = Deduplicate(windows, connection, rules.deduplicate, rules.is_dedup_on, ENDPOINT_UPDATES)
 
     def run(self, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Stepped:
         rules = self.rules
@@ -45,15 +44,7 @@ class EndpointSteps:
             redacted = redact_records(records, rules.redact)
         with report.stage("validate"):
             validated = validate_updates(redacted, rules.validate, rules.client_address)
-        deduplicated = self._deduplicate(validated.parsed, redacted, ranges, report)
+        deduplicated = self._deduplicate.run(validated.parsed, redacted, ranges, report)
         rows = deduplicated.first.select(load_table("endpoint_updates").column_names)
         report.reused_ids = deduplicated.reused_count
         return Stepped(rows, pa.concat_tables([validated.dead, deduplicated.dead]), deduplicated.keys)
-
-    def _deduplicate(self, parsed: pa.Table, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Deduplicated:
-        if not self.rules.is_dedup_on or records.num_rows == 0:
-            return Deduplicated(parsed, DEAD.empty_table(), {}, 0)
-        with report.stage("window"):
-            windows = self.windows.ready(ranges, pc.min(records["_appended_at"]).as_py())
-        with report.stage("deduplicate"):
-            return deduplicate_batch(self._connection, parsed, records, windows, self.rules.deduplicate, ENDPOINT_UPDATES)

@@ -9,15 +9,15 @@ import pyarrow.compute as pc
 
 from agents.avro.schemas import AvroSchemas
 from agents.decode_avro import Rows, decode_records, restore_received
+from agents.dedup.step import Deduplicate
 from agents.dedup.windows import Windows
-from agents.deduplicate import Deduplicated, DedupRules, deduplicate_batch
+from agents.deduplicate import DedupRules
 from agents.enrich import Enricher, EnrichRules
 from agents.flush_report import FlushReport
 from agents.ingest import Stepped
 from agents.land import Range
 from agents.redact import RedactRules, redact_records
 from agents.validate import Validated, ValidateRules, validate_batch
-from schemas.records import DEAD
 
 
 @dataclass(frozen=True)
@@ -69,28 +69,20 @@ class EventSteps:
 
     def __init__(self, rules: EventRules, windows: Windows, connection: duckdb.DuckDBPyConnection) -> None:
         self.rules, self.windows = rules, windows
-        self._connection = connection
+        self._deduplicate = Deduplicate(windows, connection, rules.deduplicate, rules.is_dedup_on)
         self._enricher = Enricher(connection, rules.enrich)
 
     def run(self, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Stepped:
         rules = self.rules
         read = read_records(records, rules, report)
         validated = read.validated
-        deduplicated = self._deduplicate(validated.parsed, read.redacted, ranges, report)
+        deduplicated = self._deduplicate.run(validated.parsed, read.redacted, ranges, report)
         with report.stage("enrich"):
             events = self._enricher.enrich(deduplicated.first)
         report.reused_ids = deduplicated.reused_count
         report.late, report.future = count_off_time(events, rules.late_secs, rules.future_secs)
         report.avro = len(read.avro_rows)
         return Stepped(events, read.restore(pa.concat_tables([validated.dead, deduplicated.dead])), deduplicated.keys)
-
-    def _deduplicate(self, parsed: pa.Table, records: pa.Table, ranges: Sequence[Range], report: FlushReport) -> Deduplicated:
-        if not self.rules.is_dedup_on or records.num_rows == 0:
-            return Deduplicated(parsed, DEAD.empty_table(), {}, 0)
-        with report.stage("window"):
-            windows = self.windows.ready(ranges, pc.min(records["_appended_at"]).as_py())
-        with report.stage("deduplicate"):
-            return deduplicate_batch(self._connection, parsed, records, windows, self.rules.deduplicate)
 
 
 def count_off_time(events: pa.Table, late_secs: float, future_secs: float) -> tuple[int, int]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from pipeline.ask.reader import open_reader
 from pipeline.config import Settings
+from pipeline.imports.event_files import ImportOptions
 from pipeline.imports.mapping_file import load_mapping
 from pipeline.imports.outcome import Outcome
-from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.imports.run import import_addresses
 from pipeline.waiting import wait_until_landed
 from schemas.errors import UnavailableError
 

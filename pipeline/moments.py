@@ -1,8 +1,16 @@
-"""Moments as people give them to a command, and as Pinpoint writes them."""
+"""Moments: now, as people give them to a command, and as Pinpoint writes them."""
 
 import datetime as dt
+from collections.abc import Callable
 
 from schemas.errors import UsageError
+
+# A clock that is passed in.
+Now = Callable[[], dt.datetime]
+
+
+def now_utc() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def parse_moment(option: str, text: str) -> dt.datetime | None:

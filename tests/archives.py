@@ -9,13 +9,14 @@ import confluent_kafka
 import pytest
 
 from pipeline.config import Settings, load_settings
+from pipeline.imports.event_files import ImportOptions
 from pipeline.imports.formats import detect_format
 from pipeline.imports.mapping import Mapping
 from pipeline.imports.outcome import Outcome
 from pipeline.imports.places import Places
 from pipeline.imports.read import batches, open_content
 from pipeline.imports.records import RecordBuilder, Sealed
-from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.imports.run import import_addresses
 from pipeline.stores import confluent_options
 from pipeline.topology import RAW_EVENTS
 

@@ -26,11 +26,12 @@ from agents.dedup.window import KeyWindow, MemoryBudget
 from agents.deduplicate import DedupRules, deduplicate_batch
 from agents.validate import ValidateRules, validate_batch
 from pipeline.config import Settings
+from pipeline.imports.event_files import ImportOptions
 from pipeline.imports.ledger import Ledger
 from pipeline.imports.outcome import Outcome, Status
 from pipeline.imports.read import batches
 from pipeline.imports.rows import Row
-from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.imports.run import import_addresses
 from pipeline.stack.programs import environment
 from pipeline.stores import build_store
 from schemas.errors import UnavailableError, UsageError

@@ -15,8 +15,9 @@ from backports import zstd
 from deltalake import write_deltalake
 
 from pipeline.config import load_settings
+from pipeline.imports.event_files import ImportOptions
 from pipeline.imports.outcome import Status
-from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.imports.run import import_addresses
 from schemas.errors import UsageError
 from schemas.tables import FOLDER
 from tests.archives import Json, build_records, check, seal_rows, sent, stream_record, write_lines

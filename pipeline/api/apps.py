@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.api.context import admit, read_signed
-from pipeline.api.definitions import change_definitions, parse_object, read_definitions, text_member
+from pipeline.api.definitions import change_definitions, parse_object, read_definitions, read_page_size, text_member
 from pipeline.api.errors import ApiError, bad_request, json_response
 from pipeline.auth.claim import read_claim
 from pipeline.definitions.apps import App, create_app, delete_app, find_app, list_apps
@@ -16,7 +16,6 @@ from pipeline.moments import format_moment
 
 # Headwater has no accounts: its ARNs carry this one.
 ACCOUNT = "000000000000"
-PAGE_MAX = 100
 
 
 async def create_one(request: Request) -> Response:
@@ -40,16 +39,13 @@ async def show_one(request: Request) -> Response:
 async def show_all(request: Request) -> Response:
     """GetApps: `page-size` apps after `token`; a key of one app sees that one."""
     admitted = await admit(request, Scope.READ, any_app=True)
-    size = request.query_params.get("page-size", str(PAGE_MAX))
-    if not size.isdecimal() or len(size) > 3 or not 1 <= int(size) <= PAGE_MAX:
-        raise bad_request(f"Parameter 'page-size' is '{size[:20]}'; expected a number from 1 to {PAGE_MAX}.")
-    token = request.query_params.get("token")
+    size, token = read_page_size(request), request.query_params.get("token")
     only = admitted.caller.app_id
     if only is not None:
         one = await read_definitions(request, lambda connection: find_app(connection, only))
         return json_response({"Item": [_app_response(request, one)] if one else []})
-    apps = await read_definitions(request, lambda connection: list_apps(connection, token, int(size) + 1))
-    page = apps[: int(size)]
+    apps = await read_definitions(request, lambda connection: list_apps(connection, token, size + 1))
+    page = apps[:size]
     more = {"NextToken": page[-1].app_id} if len(apps) > len(page) else {}
     return json_response({"Item": [_app_response(request, app) for app in page], **more})
 

@@ -1,6 +1,7 @@
-"""How resources reach the definitions database: off the event loop, in one transaction, wrong input as a 400."""
+"""How resources reach the definitions database: off the event loop, in one transaction, wrong input as a 400, lists in pages."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,6 +15,9 @@ from pipeline.definitions.database import changing, reading
 from schemas.errors import UnavailableError, UsageError
 
 T = TypeVar("T")
+
+PAGE_MAX = 100
+_PAGE_SIZE = re.compile(r"[0-9]{1,3}")
 
 
 async def read_definitions(request: Request, ask: Callable[[sa.Connection], T]) -> T:
@@ -57,6 +61,14 @@ def text_member(body: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise bad_request(f"Field '{name}' is {'missing' if value is None else repr(value)[:80]}; expected a text.")
     return value
+
+
+def read_page_size(request: Request) -> int:
+    """Parameter `page-size` of a list; PAGE_MAX when it is not there. Raises ApiError (400)."""
+    size = request.query_params.get("page-size", str(PAGE_MAX))
+    if not _PAGE_SIZE.fullmatch(size) or not 1 <= int(size) <= PAGE_MAX:
+        raise bad_request(f"Parameter 'page-size' is '{size[:20]}'; expected a number from 1 to {PAGE_MAX}.")
+    return int(size)
 
 
 async def _run(run: Callable[[], T]) -> T:

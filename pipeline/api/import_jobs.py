@@ -1,6 +1,5 @@
 """Import jobs as Pinpoint's API has them: CreateImportJob, GetImportJob, GetImportJobs."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pipeline.api.definitions import text_member
@@ -11,9 +10,9 @@ from pipeline.jobs.records import JobKind
 FORMATS = ("CSV", "JSON")
 
 
-def _read_definition(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _read_definition(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The address, and the definition as it is shown. Raises ApiError (400)."""
-    address, role = text_member(dict(body), "S3Url"), text_member(dict(body), "RoleArn")
+    address, role = text_member(body, "S3Url"), text_member(body, "RoleArn")
     if body.get("Format") not in FORMATS:
         raise bad_request(f"Field 'Format' is {repr(body.get('Format'))[:80]}; expected one of {', '.join(FORMATS)}.")
     if optional_flag(body, "DefineSegment") or optional_text(body, "SegmentId") or optional_text(body, "SegmentName"):

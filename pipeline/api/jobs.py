@@ -1,6 +1,5 @@
 """What import and export jobs have in common as Pinpoint's API has them: made, shown, listed page by page."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.api.context import admit, api_of, require_app
-from pipeline.api.definitions import change_definitions, parse_object, read_definitions
+from pipeline.api.definitions import change_definitions, parse_object, read_definitions, read_page_size
 from pipeline.api.errors import ApiError, bad_request, json_response, not_found
 from pipeline.definitions.key import Scope
 from pipeline.endpoints.files.addresses import split_s3
@@ -17,9 +16,7 @@ from pipeline.jobs.urls import check_job_url
 from pipeline.moments import format_moment
 from schemas.errors import UsageError
 
-PAGE_MAX = 100
-_PAGE_SIZE = re.compile(r"[0-9]{1,3}")
-ReadDefinition = Callable[[Mapping[str, Any]], tuple[str, dict[str, Any]]]
+ReadDefinition = Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]
 
 
 class JobCalls:
@@ -29,63 +26,51 @@ class JobCalls:
         self._kind, self._read_definition, self._status = kind, read_definition, status
 
     async def create_one(self, request: Request) -> Response:
-        return await make_job(request, self._kind, self._read_definition, self._status)
+        """A job as it was just made. Raises ApiError: 400 for a definition that cannot be run, 409 while another job does the same."""
+        app_id, body = await _admit(request)
+        address, definition = self._read_definition(parse_object(body))
+        try:
+            check_job_url(api_of(request).settings, app_id, address)
+            # A job is told from another by it, however it is written.
+            address = "s3://" + "/".join(split_s3(address)).rstrip("/")
+        except UsageError as error:
+            raise bad_request(str(error)) from None
+
+        def make(connection: Any) -> Job | RivalJobError:
+            try:
+                return create_job(connection, app_id, self._kind, address, definition)
+            except RivalJobError as error:
+                return error
+
+        made = await change_definitions(request, make)
+        if isinstance(made, RivalJobError):
+            raise ApiError(409, "ConflictException", str(made))
+        return json_response(describe_job(made), self._status)
 
     async def show_one(self, request: Request) -> Response:
-        return await show_job(request, self._kind)
+        app_id, _ = await _admit(request)
+        job_id = request.path_params["job_id"]
+        job = await read_definitions(request, lambda connection: find_job(connection, app_id, self._kind, job_id))
+        if job is None:
+            raise not_found(f"{self._kind.capitalize()} job", job_id[:80], "the list of the app's jobs has those that there are.")
+        return json_response(describe_job(job))
 
     async def show_all(self, request: Request) -> Response:
-        return await show_jobs(request, self._kind)
+        """`page-size` jobs after `token`, the oldest first."""
+        app_id, _ = await _admit(request)
+        size, token = read_page_size(request), request.query_params.get("token")
+        found = await read_definitions(request, lambda connection: list_jobs(connection, app_id, self._kind, token, size + 1))
+        page = found[:size]
+        more = {"NextToken": page[-1].job_id} if len(found) > len(page) else {}
+        return json_response({"Item": [describe_job(job) for job in page], **more})
 
 
-async def make_job(request: Request, kind: JobKind, read_definition: ReadDefinition, status: int) -> Response:
-    """A job as it was just made. Raises ApiError: 400 for a definition that cannot be run, 409 while another job does the same."""
-    app_id = request.path_params["app_id"]
+async def _admit(request: Request) -> tuple[str, bytes]:
+    """The app, and the request's body."""
+    app_id: str = request.path_params["app_id"]
     admitted = await admit(request, Scope.MANAGE, app_id)
     await require_app(request, app_id)
-    address, definition = read_definition(parse_object(admitted.body))
-    try:
-        check_job_url(api_of(request).settings, app_id, address)
-        # A job is told from another by it, however it is written.
-        address = "s3://" + "/".join(split_s3(address)).rstrip("/")
-    except UsageError as error:
-        raise bad_request(str(error)) from None
-
-    def make(connection: Any) -> Job | RivalJobError:
-        try:
-            return create_job(connection, app_id, kind, address, definition)
-        except RivalJobError as error:
-            return error
-
-    made = await change_definitions(request, make)
-    if isinstance(made, RivalJobError):
-        raise ApiError(409, "ConflictException", str(made))
-    return json_response(describe_job(made), status)
-
-
-async def show_job(request: Request, kind: JobKind) -> Response:
-    app_id, job_id = request.path_params["app_id"], request.path_params["job_id"]
-    await admit(request, Scope.MANAGE, app_id)
-    await require_app(request, app_id)
-    job = await read_definitions(request, lambda connection: find_job(connection, app_id, kind, job_id))
-    if job is None:
-        raise not_found(f"{kind.capitalize()} job", job_id[:80], "the list of the app's jobs has those that there are.")
-    return json_response(describe_job(job))
-
-
-async def show_jobs(request: Request, kind: JobKind) -> Response:
-    """`page-size` jobs after `token`, the oldest first."""
-    app_id = request.path_params["app_id"]
-    await admit(request, Scope.MANAGE, app_id)
-    await require_app(request, app_id)
-    size = request.query_params.get("page-size", str(PAGE_MAX))
-    if not _PAGE_SIZE.fullmatch(size) or not 1 <= int(size) <= PAGE_MAX:
-        raise bad_request(f"Parameter 'page-size' is '{size[:20]}'; expected a number from 1 to {PAGE_MAX}.")
-    token = request.query_params.get("token")
-    found = await read_definitions(request, lambda connection: list_jobs(connection, app_id, kind, token, int(size) + 1))
-    page = found[: int(size)]
-    more = {"NextToken": page[-1].job_id} if len(found) > len(page) else {}
-    return json_response({"Item": [describe_job(job) for job in page], **more})
+    return app_id, admitted.body
 
 
 def describe_job(job: Job) -> dict[str, Any]:

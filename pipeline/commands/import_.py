@@ -11,9 +11,10 @@ from pipeline.config import load_settings
 from pipeline.definitions.apps import require_app
 from pipeline.definitions.database import opened_definitions, reading
 from pipeline.endpoints.files.imports import EndpointImportOptions, import_endpoints
+from pipeline.imports.event_files import ImportOptions
 from pipeline.imports.mapping_file import load_mapping, require_fields
 from pipeline.imports.outcome import Outcome, Status
-from pipeline.imports.run import ImportOptions, import_addresses
+from pipeline.imports.run import import_addresses
 from pipeline.lean_memory import collect_seldom
 from pipeline.report import format_value, print_json, print_rows
 from schemas.errors import UsageError

@@ -71,7 +71,7 @@ def create_app(
     except IntegrityError:
         raise UsageError(f"App id '{made}' is taken; expected one that no app has, or none, to have one made.") from None
     _put_tags(connection, made, tags or {})
-    return _require_app(connection, made)
+    return require_app(connection, made)
 
 
 def list_apps(connection: Connection, after: str | None = None, limit: int | None = None) -> list[App]:
@@ -81,7 +81,7 @@ def list_apps(connection: Connection, after: str | None = None, limit: int | Non
     """
     page = sa.select(apps).order_by(apps.c.created_at, apps.c.app_id).limit(limit)
     if after is not None:
-        last = _require_app(connection, after)
+        last = require_app(connection, after)
         is_later = apps.c.created_at > last.created_at
         page = page.where(is_later | ((apps.c.created_at == last.created_at) & (apps.c.app_id > last.app_id)))
     return _load(connection, page)
@@ -92,10 +92,12 @@ def find_app(connection: Connection, app_id: str) -> App | None:
     return found[0] if found else None
 
 
-def require_app(connection: Connection, app_id: str) -> None:
+def require_app(connection: Connection, app_id: str) -> App:
     """Raises UsageError when there is no such app."""
-    if find_app(connection, app_id) is None:
-        raise UsageError(f"There is no app {shown(app_id)}; 'headwater apps list' shows those that there are, 'apps create' makes one.")
+    found = find_app(connection, app_id)
+    if found is None:
+        raise UsageError(f"There is no app {shown(app_id)}; 'headwater apps list' shows those that there are.")
+    return found
 
 
 def delete_app(connection: Connection, app_id: str) -> App | None:
@@ -143,10 +145,3 @@ def _load(connection: Connection, chosen: sa.Select[Any]) -> list[App]:
             own[row.tag] = row.value
         found.setdefault(row.app_id, App(row.app_id, row.name, row.created_at, row.version, own))
     return list(found.values())
-
-
-def _require_app(connection: Connection, app_id: str) -> App:
-    found = find_app(connection, app_id)
-    if found is None:
-        raise UsageError(f"There is no app {shown(app_id)}; 'headwater apps list' shows those that there are.")
-    return found

@@ -62,9 +62,9 @@ class EndpointFollower:
         states = self._states
         for batch in read_new_updates(self._updates, states.covered(), states.as_of(), self._ends.ask, time.time, self._margin):
             if batch.rows.num_rows:
-                self._states.merge(batch.rows)
+                states.merge(batch.rows)
                 count += batch.rows.num_rows
-            self._states.cover(batch.offsets, batch.until)
+            states.cover(batch.offsets, batch.until)
             self.late_count += batch.late_count
         return count
 

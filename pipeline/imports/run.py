@@ -17,6 +17,7 @@ from pipeline.imports.places import Places, StoredFile, hash_content
 from pipeline.imports.read import batches
 from pipeline.imports.rows import BrokenFileError, BusyFileError, FileError, OpenEndError, Row, RowError
 from pipeline.imports.watch import Watch
+from pipeline.moments import Now, now_utc
 from pipeline.producer import Producer
 from pipeline.stores import build_store
 from pipeline.topics import ensure_topics
@@ -24,19 +25,12 @@ from pipeline.topology import topic_name
 from schemas.errors import UnavailableError, UsageError
 from sinks.imports import FinishedImport, Imports
 
-__all__ = ["ImportOptions", "ImportRun", "import_addresses", "import_files", "now_utc", "open_run"]
-
 LEDGER_SECS = 0.25
 COMMIT_SECS = 5.0
 COMMIT_FILES = 100
 FLUSH_SECS_MAX = 300
 
-Now = Callable[[], dt.datetime]
 OnBatch = Callable[[Outcome], None]
-
-
-def now_utc() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
 
 
 def import_addresses(settings: Settings, addresses: Sequence[str], options: ImportOptions, now: Now = now_utc) -> list[Outcome]:

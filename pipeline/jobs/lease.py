@@ -3,7 +3,6 @@
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,14 +11,10 @@ from sqlalchemy import Engine
 from pipeline.definitions.database import changing
 from pipeline.definitions.tables import jobs
 from pipeline.jobs.records import ENDED, Job, JobKind, JobStatus, read_job
+from pipeline.moments import Now, now_utc
 from schemas.errors import HeadwaterError
 
 log = logging.getLogger("headwater.jobs")
-Now = Callable[[], dt.datetime]
-
-
-def now_utc() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
 
 
 class LeaseLostError(HeadwaterError):

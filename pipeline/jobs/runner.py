@@ -13,9 +13,10 @@ from sqlalchemy import Engine
 from pipeline.config import Settings
 from pipeline.jobs.export_job import run_export
 from pipeline.jobs.import_job import failed_whole, run_import
-from pipeline.jobs.lease import Lease, LeaseLostError, Now, ToldToLeaveError, now_utc, take_job
+from pipeline.jobs.lease import Lease, LeaseLostError, ToldToLeaveError, take_job
 from pipeline.jobs.records import Job, JobKind, JobStatus
 from pipeline.jobs.tally import Tally
+from pipeline.moments import Now, now_utc
 from schemas.errors import HeadwaterError, UnavailableError, UsageError
 
 log = logging.getLogger("headwater.jobs")
@@ -89,13 +90,12 @@ class JobRunner:
             # One that fails in a way that nobody foresaw is not taken again for ever.
             log.exception("Job %s failed", job.job_id)
             tally.failure, is_failed = f"It failed in a way that is no fault of its files: {type(error).__name__}: {error}", True
+        said = tally.columns()
         if is_failed:
-            lease.save(status=JobStatus.FAILING, **tally.columns())
+            lease.save(status=JobStatus.FAILING, **said)
         status = JobStatus.FAILED if is_failed else JobStatus.COMPLETED
-        lease.save(status=status, completed_at=dt.datetime.now(dt.UTC), **tally.columns())
-        log.info(
-            "Job %s is %s: %d rows taken, %d not", job.job_id, status, tally.columns()["total_processed"], tally.columns()["total_failures"]
-        )
+        lease.save(status=status, completed_at=self._now(), **said)
+        log.info("Job %s is %s: %d rows taken, %d not", job.job_id, status, said["total_processed"], said["total_failures"])
 
 
 def _require_progress(job: Job) -> None:

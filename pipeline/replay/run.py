@@ -3,7 +3,6 @@
 Without `is_sent` nothing is written anywhere. With it, what an earlier replay began and did not end is finished first.
 """
 
-import datetime as dt
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from pipeline.config import Settings
 from pipeline.kafka_records import TopicReader
+from pipeline.moments import now_utc
 from pipeline.replay.fix import Fix
 from pipeline.replay.selection import Choice, Selection, select_letters
 from pipeline.replay.sending import RefusedError, Sender, UntraceableError
@@ -163,7 +163,7 @@ class _Run:
         while letters:
             self._run_step("before begin")
             chunk = self._build_chunk(topic, letters)
-            taken = set(self._replays.begin(chunk, _now()))
+            taken = set(self._replays.begin(chunk, now_utc()))
             if not taken:
                 self._run_step("after begin")
                 self._send_begun(chunk)
@@ -181,9 +181,5 @@ class _Run:
     def _send_begun(self, chunk: Chunk, sends_untraceable: bool = False) -> None:
         places = self._sender.send(chunk, sends_untraceable)
         self._run_step("before mark")
-        self._replays.mark_sent(chunk, places, _now())
+        self._replays.mark_sent(chunk, places, now_utc())
         self._run_step("after mark")
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

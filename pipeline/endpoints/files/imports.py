@@ -11,7 +11,8 @@ from pipeline.endpoints.files.kind import EndpointFiles
 from pipeline.event_stream import is_redacting
 from pipeline.imports.outcome import Outcome
 from pipeline.imports.places import Places
-from pipeline.imports.run import Now, import_files, now_utc, open_run
+from pipeline.imports.run import import_files, open_run
+from pipeline.moments import Now, now_utc
 from pipeline.stores import build_store
 
 
