@@ -34,6 +34,14 @@ class Pieces:
         return int(np.maximum(self.sizes, 0).sum())
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A value that is too large to be carried along: its size, and its hash as of all values."""
+
+    size_bytes: int
+    payload_hash: int
+
+
 @dataclass(slots=True)
 class Chunk:
     """The records of one Kafka record batch, of offsets [start, end), some of which may be holes; times in ms since 1970.
@@ -50,6 +58,8 @@ class Chunk:
     values: Pieces
     origins: Mapping[int, str] = field(default_factory=dict)
     """Origin header by place; few records have one."""
+    left_out: Mapping[int, LeftOut] = field(default_factory=dict)
+    """By place, what is known of a value that is null here because it is too large."""
 
 
 def build_chunk(
@@ -78,6 +88,31 @@ def build_chunk(
     )
 
 
+def leave_out_large(chunk: Chunk, bytes_max: int) -> Chunk:
+    """The chunk without values of more than `bytes_max`: nothing but their size and hash goes on, and the memory is free again."""
+    places = np.flatnonzero(chunk.values.sizes > bytes_max).tolist()
+    if not places:
+        return chunk
+    view = memoryview(chunk.data)
+
+    def take(pieces: Pieces) -> list[memoryview | None]:
+        bounds = zip(pieces.starts.tolist(), pieces.sizes.tolist(), strict=True)
+        return [None if size < 0 else view[start : start + size] for start, size in bounds]
+
+    values = take(chunk.values)
+    left_out = {}
+    for place in places:
+        value = values[place]
+        assert value is not None
+        left_out[place] = LeftOut(len(value), int(np.uint64(xxhash.xxh3_64_intdigest(value)).view(np.int64)))
+        values[place] = None
+    kept = [None if value is None else bytes(value) for value in values]
+    keys = [None if key is None else bytes(key) for key in take(chunk.keys)]
+    without = build_chunk(chunk.start, chunk.end, kept, keys, chunk.offsets.tolist(), chunk.appended_ms.tolist(), chunk.origins)
+    without.left_out = left_out
+    return without
+
+
 @dataclass(slots=True)
 class Batch:
     """Records of offsets [start, end) of one partition, in order; offsets between them that are missing are holes.
@@ -99,6 +134,18 @@ class Batch:
         # Unpacked, with keys and headers: what is held in memory.
         self.held_bytes = sum(len(chunk.data) for chunk in self.chunks)
 
+    def split(self, bytes_max: int) -> "list[Batch]":
+        """The first chunks, up to about `bytes_max` (at least one), and the others; itself when there are no others."""
+        ends = itertools.accumulate(len(chunk.data) for chunk in self.chunks)
+        count = max(1, sum(end <= bytes_max for end in ends))
+        if count >= len(self.chunks):
+            return [self]
+        middle = self.chunks[count].start
+        return [
+            Batch(self.topic, self.partition, self.generation, self.start, middle, self.chunks[:count]),
+            Batch(self.topic, self.partition, self.generation, middle, self.end, self.chunks[count:]),
+        ]
+
 
 def build_records(batches: Sequence[Batch], topic_ids: Sequence[str]) -> pa.Table:
     """RECORDS of some batches, in the order given; `topic_ids` has the id of each batch's topic."""
@@ -108,9 +155,15 @@ def build_records(batches: Sequence[Batch], topic_ids: Sequence[str]) -> pa.Tabl
     chunks = [chunk for batch, _ in filled for chunk in batch.chunks if len(chunk.offsets)]
     counts = [batch.record_count for batch, _ in filled]
     values = _gather(chunks, [chunk.values for chunk in chunks], _values_memory.lend)
+    sizes, hashes = np.maximum(np.concatenate([chunk.values.sizes for chunk in chunks]), 0).astype(np.int64), _hash(values)
+    place = 0
+    for chunk in chunks:
+        for at, left in chunk.left_out.items():
+            sizes[place + at], hashes[place + at] = left.size_bytes, left.payload_hash
+        place += len(chunk.offsets)
     columns = {
         "value": values,
-        "value_bytes": pa.array(np.maximum(np.concatenate([chunk.values.sizes for chunk in chunks]), 0).astype(np.int64)),
+        "value_bytes": pa.array(sizes),
         "key": _gather(chunks, [chunk.keys for chunk in chunks]),
         "origin": _origins(chunks),
         "_topic_id": pa.DictionaryArray.from_arrays(
@@ -119,7 +172,7 @@ def build_records(batches: Sequence[Batch], topic_ids: Sequence[str]) -> pa.Tabl
         "_partition": pa.array(np.repeat(np.array([batch.partition for batch, _ in filled], np.int32), counts)),
         "_offset": pa.array(np.concatenate([chunk.offsets for chunk in chunks])),
         "_appended_at": pa.array(np.concatenate([chunk.appended_ms for chunk in chunks]) * 1000).cast(pa.timestamp("us", tz="UTC")),
-        "_payload_hash": pa.array(_hash(values)),
+        "_payload_hash": pa.array(hashes),
     }
     return pa.Table.from_arrays([columns[name] for name in RECORDS.names], schema=RECORDS)
 

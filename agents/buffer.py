@@ -51,10 +51,12 @@ class Buffer:
             return Offer.TAKEN
 
     def take(self, bytes_max: int) -> list[Batch]:
-        """The oldest batches, up to about `bytes_max` (at least one if there is any)."""
+        """The oldest batches, up to about `bytes_max`; at least a chunk, if there is any."""
         taken: list[Batch] = []
         with self._lock:
             taken_bytes = 0
+            if self._batches and self._batches[0].held_bytes > bytes_max:
+                self._batches.extendleft(reversed(self._batches.popleft().split(bytes_max)))
             while self._batches and (not taken or taken_bytes + self._batches[0].held_bytes <= bytes_max):
                 taken.append(self._batches.popleft())
                 taken_bytes += taken[-1].held_bytes

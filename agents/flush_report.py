@@ -27,7 +27,6 @@ class FlushReport:
     reused_ids: int = 0
     late: int = 0
     future: int = 0
-    fenced: int = 0
     avro: int = 0
     oldest_appended_ms: int | None = None
     stage_secs: dict[str, float] = field(default_factory=lambda: defaultdict(float))

@@ -76,27 +76,30 @@ class Ingest:
             for batch in batches:
                 # The records hold all of it now; both at once would be half of a flush's memory.
                 batch.chunks = ()
-        ranges = _ranges(ordered, topic_id)
+        ranges = join_ranges(ordered, topic_id)
         landed: list[Range] = []
         fenced: list[Range] = []
         for step in self.landing.flush(ranges, self.judge, fenced, landed):
             run(step)
-        self._records, self._built_of = RECORDS.empty_table(), None
+        self.let_go()
         for one in landed:
             self.steps.windows.add(one, self._keys.get(one.position.partition))
         report.note_landed(landed)
-        report.fenced += len(fenced)
         return landed, fenced
+
+    def let_go(self) -> None:
+        """Forget the batches of the last flush, which will not come again."""
+        self._records, self._built_of = RECORDS.empty_table(), None
 
     def judge(self, ranges: Sequence[Range], held: Mapping[Position, frozenset[int]]) -> Judged:
         """Run the steps over the records of these ranges, less those that `dead_letters` holds already."""
-        records, held_count = _without_held(self._records, ranges, held)
+        records, held_counts = _without_held(self._records, ranges, held)
         stepped = self.steps.run(records, ranges, self._report)
         self._keys = stepped.keys
         self._report.note_judged(ranges, stepped.rows, stepped.dead)
         if records.num_rows:
             self._report.oldest_appended_ms = int(pc.min(records["_appended_at"]).value // 1000)
-        return Judged(stepped.rows, self._as_dead_letters(stepped.dead), held_count)
+        return Judged(stepped.rows, self._as_dead_letters(stepped.dead), held_counts)
 
     def _as_dead_letters(self, dead: pa.Table) -> pa.Table:
         """Add what is the same for the whole flush: the topic and the folder."""
@@ -106,7 +109,7 @@ class Ingest:
         return dead.select(schema.names).cast(schema)
 
 
-def _ranges(ordered: Sequence[Batch], topic_id: str) -> list[Range]:
+def join_ranges(ordered: Sequence[Batch], topic_id: str) -> list[Range]:
     """One range for each partition; its batches are contiguous."""
     ranges: dict[int, Range] = {}
     for batch in ordered:
@@ -119,18 +122,21 @@ def _ranges(ordered: Sequence[Batch], topic_id: str) -> list[Range]:
     return list(ranges.values())
 
 
-def _without_held(records: pa.Table, ranges: Sequence[Range], held: Mapping[Position, frozenset[int]]) -> tuple[pa.Table, int]:
-    """Records of these ranges that are not dead letters already, and how many are."""
+def _without_held(
+    records: pa.Table, ranges: Sequence[Range], held: Mapping[Position, frozenset[int]]
+) -> tuple[pa.Table, dict[Position, int]]:
+    """Records of these ranges that are not dead letters already, and how many of each partition are."""
     partitions = pa.array([one.position.partition for one in ranges], pa.int32())
     is_wanted = pc.is_in(records["_partition"], partitions)
     # A filter copies the values, and mostly all are wanted.
     wanted = records if pc.all(is_wanted).as_py() in (True, None) else records.filter(is_wanted)
     is_held = np.zeros(wanted.num_rows, bool)
+    counts: dict[Position, int] = {}
     for one in ranges:
         offsets = held[one.position]
         if offsets:
             is_here = pc.equal(wanted["_partition"], one.position.partition).to_numpy()
-            is_held |= is_here & np.isin(wanted["_offset"].to_numpy(), np.fromiter(offsets, np.int64, len(offsets)))
-    if not is_held.any():
-        return wanted, 0
-    return wanted.filter(pa.array(~is_held)), int(is_held.sum())
+            is_held_here = is_here & np.isin(wanted["_offset"].to_numpy(), np.fromiter(offsets, np.int64, len(offsets)))
+            counts[one.position] = int(is_held_here.sum())
+            is_held |= is_held_here
+    return (wanted.filter(pa.array(~is_held)) if is_held.any() else wanted), counts

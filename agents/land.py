@@ -28,6 +28,7 @@ from typing import Any, Literal, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from agents.doubts import Doubts
 from agents.incarnation import is_replacement, plan_incarnation
 from sinks.lake import CommitRefusedError, Upload
 
@@ -83,6 +84,14 @@ class Range:
     def hole_count(self) -> int:
         return self.end - self.start - self.record_count
 
+    def with_gone(self, held: Collection[int], held_count: int) -> "Range":
+        """The range with those records, too, that compaction of the topic took away after they had become dead letters: their rows are there.
+
+        `held` are offsets of dead letters, of which `held_count` were consumed again.
+        """
+        gone_count = sum(self.start <= offset < self.end for offset in held) - held_count
+        return dataclasses.replace(self, record_count=self.record_count + gone_count)
+
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
@@ -90,7 +99,16 @@ class Judged:
 
     events: pa.Table
     dead: pa.Table
-    held_count: int = 0
+    held: Mapping[Position, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def held_count(self) -> int:
+        return sum(self.held.values())
+
+    def dead_offsets(self, position: Position) -> frozenset[int]:
+        """Offsets of a partition that became dead letters."""
+        is_here = pc.and_(pc.equal(self.dead["_partition"], position.partition), pc.equal(self.dead["_topic_id"], position.topic_id))
+        return frozenset(self.dead["_offset"].filter(is_here).to_pylist())
 
 
 @dataclasses.dataclass
@@ -99,10 +117,8 @@ class Owned:
 
     token: int
     wanted: int
-    records: int
-    holes: int
     held: frozenset[int] | None
-    """Offsets from `wanted` on that `dead_letters` holds; None when a commit there had an unknown outcome."""
+    """Offsets from `wanted` on that `dead_letters` holds; None as long as the outcome of a commit there is unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +128,10 @@ class Gap:
     position: Position
     start: int
     end: int
+
+
+class EndedTopicError(Exception):
+    """Another topic has the name by now, and somebody has taken it over: this one must not come back in its place."""
 
 
 class LostTailError(Exception):
@@ -137,7 +157,7 @@ class Landing:
     """Lands the ranges of one landing stream in `events` and `dead_letters`. Runs in one thread.
 
     `start_offset` is where a topic begins that the lake has never seen; `clock` is monotonic, seconds. `gaps` and
-    `is_topic_replaced` say what the last take-over found; whoever reports it empties them.
+    `is_topic_replaced` say what the last take-over found; whoever reports it empties them. `doubts` are of commits that had no answer.
     """
 
     def __init__(
@@ -154,26 +174,34 @@ class Landing:
         self.owned: dict[Position, Owned] = {}
         self.gaps: list[Gap] = []
         self.is_topic_replaced = False
+        self.doubts = Doubts()
         self._planned_gaps: dict[str, Gap] = {}
         self._is_replacement_planned = False
 
-    def take_over(self, candidates: Sequence[Candidate]) -> Steps:
+    def take_over(self, candidates: Sequence[Candidate], is_present: Callable[[], bool] = lambda: True) -> Steps:
         """Become the one worker that may commit these partitions; afterwards `owned` has each with the offset to read from.
 
         A topic that the lake has never seen starts as `start_offset` says, a partition added to a known topic at its beginning;
         that start is committed before the first poll. Records that Kafka no longer has are a gap: counted, its offsets kept in
         the table, and added to `gaps`. The first to meet a topic that was made anew sets `is_topic_replaced`.
 
-        Raises LostTailError when a wanted offset lies beyond the end of Kafka's log.
+        `is_present` is asked before a topic takes the place of another: whether its name still stands for it.
+
+        Raises LostTailError when a wanted offset lies beyond the end of Kafka's log, EndedTopicError when the topic is not present.
         """
         taken: dict[Position, Owned] = {}
         while True:
             yield "before take-over"
             self.events.refresh()
             self.dead_letters.refresh()
+            self.doubts.resolve(self.events)
+            self.doubts.resolve(self.dead_letters)
             taken = {}
             transactions = self._plan_incarnations(candidates)
-            self._is_replacement_planned |= is_replacement(transactions)
+            if is_replacement(transactions):
+                if not is_present():
+                    raise EndedTopicError
+                self._is_replacement_planned = True
             for candidate in candidates:
                 self._plan_take_over(candidate, taken, transactions)
             try:
@@ -202,6 +230,13 @@ class Landing:
         self._report_what_was_planned()
         yield "after take-over"
 
+    def look_back(self) -> None:
+        """Report what a take-over that failed after its commit has found: nobody else will meet that gap."""
+        if self._planned_gaps or self._is_replacement_planned:
+            self.events.refresh()
+            self.doubts.resolve(self.events)
+            self._report_what_was_planned()
+
     def release(self, positions: Iterable[Position]) -> None:
         """Forget partitions that were revoked."""
         for position in positions:
@@ -220,11 +255,13 @@ class Landing:
             pending = yield from self._settle(pending, fenced, landed)
             if not pending:
                 return
-            judged = judge(pending, {one.position: self._held(one.position) for one in pending})
+            held = self._look_at_held(pending)
+            judged = judge(pending, held)
             check_balance(pending, judged)
-            if (yield from self._commit_dead_letters(pending, judged.dead)) and (yield from self._commit_events(pending, judged.events)):
+            counted = [one.with_gone(held[one.position], judged.held.get(one.position, 0)) for one in pending]
+            if (yield from self._commit_dead_letters(pending, judged, held)) and (yield from self._commit_events(counted, judged.events)):
                 for one in pending:
-                    self._advance(one, self.owned[one.position])
+                    self._advance(one, self.owned[one.position], held[one.position])
                 landed.extend(pending)
                 return
 
@@ -232,6 +269,7 @@ class Landing:
         """Look at the table: which ranges are in, which are lost to another worker, which remain."""
         yield "before look"
         self.events.refresh()
+        self.doubts.resolve(self.events)
         remaining = []
         for one in pending:
             owned = self.owned.get(one.position)
@@ -241,7 +279,7 @@ class Landing:
                 self.owned.pop(one.position, None)
                 fenced.append(one)
             elif wanted == one.end:
-                self._advance(one, owned)
+                self._advance(one, owned, owned.held)
                 landed.append(one)
             elif wanted == one.start:
                 remaining.append(one)
@@ -250,17 +288,24 @@ class Landing:
                 fenced.append(one)
         return remaining
 
-    def _commit_dead_letters(self, pending: Sequence[Range], dead: pa.Table) -> Generator[str, None, bool]:
+    def _commit_dead_letters(
+        self, pending: Sequence[Range], judged: Judged, held: Mapping[Position, frozenset[int]]
+    ) -> Generator[str, None, bool]:
         """Commit dead letters; False when the ranges must be looked at and judged again.
 
         Without rows there is nothing to commit: the token keeps a zombie out of this table as it does out of `events`.
         """
-        if dead.num_rows == 0:
+        if judged.dead.num_rows == 0:
             return True
         yield "before dead_letters upload"
-        uploads = self.dead_letters.upload(dead)
+        uploads = self.dead_letters.upload(judged.dead)
+        yield "after dead_letters upload"
         yield "before dead_letters commit"
-        self.dead_letters.refresh()
+        if not self._is_held_unknown(pending):
+            self.dead_letters.refresh()
+            self.doubts.resolve(self.dead_letters)
+        # Otherwise a commit of before may still be on its way, given up by us and not by the store: only on the version of which
+        # `held` was read is ours refused when it came through since.
         transactions = {}
         for one in pending:
             token_id, wanted_id = (one.position.app_id(self.dead_letters.name, suffix) for suffix in ("/owner", ""))
@@ -270,42 +315,51 @@ class Landing:
             transactions[wanted_id] = max(self.dead_letters.committed(wanted_id) or 0, one.end)
         if self._is_stale(uploads):
             return False
-        held = {one.position: self._held(one.position) | _offsets(dead, one.position) for one in pending}
         for one in pending:
             self.owned[one.position].held = None
         try:
-            self.dead_letters.commit(uploads, transactions)
+            with self.doubts.watch(self.dead_letters.name, transactions):
+                self.dead_letters.commit(uploads, transactions)
         except CommitRefusedError:
             return False
         for one in pending:
-            self.owned[one.position].held = held[one.position]
+            self.owned[one.position].held = held[one.position] | judged.dead_offsets(one.position)
         yield "after dead_letters commit"
         return True
 
-    def _held(self, position: Position) -> frozenset[int]:
-        """Offsets from the wanted one on that `dead_letters` holds; read from the table when a commit's outcome was unknown."""
-        owned = self.owned[position]
-        if owned.held is None:
+    def _look_at_held(self, pending: Sequence[Range]) -> dict[Position, frozenset[int]]:
+        """Offsets from the wanted one on that `dead_letters` holds; read from the table as long as a commit's outcome is unknown."""
+        if self._is_held_unknown(pending):
             self.dead_letters.refresh()
-            owned.held = self.dead_letters.held_offsets(position.topic_id, position.partition, owned.wanted)
-        return owned.held
+            self.doubts.resolve(self.dead_letters)
+        found = {}
+        for one in pending:
+            owned, position = self.owned[one.position], one.position
+            read = owned.held
+            found[position] = self.dead_letters.held_offsets(position.topic_id, position.partition, owned.wanted) if read is None else read
+        return found
+
+    def _is_held_unknown(self, pending: Sequence[Range]) -> bool:
+        return any(self.owned[one.position].held is None for one in pending)
 
     def _commit_events(self, pending: Sequence[Range], events: pa.Table) -> Generator[str, None, bool]:
         """Commit events; False when it was refused or not tried: the table must be looked at."""
         yield "before events upload"
         uploads = self.events.upload(events)
+        yield "after events upload"
         yield "before events commit"
         transactions: dict[str, int] = {}
         for one in pending:
-            owned = self.owned[one.position]
             transactions[one.position.app_id(self.events.name)] = one.end
-            transactions[one.position.app_id(self.events.name, "/owner")] = owned.token
-            transactions[one.position.app_id(self.events.name, "/records")] = owned.records + one.record_count
-            transactions[one.position.app_id(self.events.name, "/holes")] = owned.holes + one.hole_count
+            transactions[one.position.app_id(self.events.name, "/owner")] = self.owned[one.position].token
+            for suffix, count in (("/records", one.record_count), ("/holes", one.hole_count)):
+                app_id = one.position.app_id(self.events.name, suffix)
+                transactions[app_id] = (self.events.committed(app_id) or 0) + count
         if self._is_stale(uploads):
             return False
         try:
-            self.events.commit(uploads, transactions)
+            with self.doubts.watch(self.events.name, transactions):
+                self.events.commit(uploads, transactions)
         except CommitRefusedError:
             return False
         yield "after events commit"
@@ -315,15 +369,10 @@ class Landing:
         """Files that lay about for long may have been swept away as orphans: they are never committed, the records are read again."""
         return any(self.clock() - upload.uploaded_at > self.upload_secs_max for upload in uploads)
 
-    def _advance(self, one: Range, owned: Owned) -> None:
-        if owned.wanted == one.end:
-            # Advanced already: the caller came back after an error.
-            return
+    def _advance(self, one: Range, owned: Owned, held: frozenset[int] | None) -> None:
+        """The range has landed. What a commit of unknown outcome put into `dead_letters` lies before its end: what is held behind it is known."""
         owned.wanted = one.end
-        owned.records += one.record_count
-        owned.holes += one.hole_count
-        if owned.held is not None:
-            owned.held = frozenset(offset for offset in owned.held if offset >= one.end)
+        owned.held = None if held is None else frozenset(offset for offset in held if offset >= one.end)
 
     def _plan_incarnations(self, candidates: Sequence[Candidate]) -> dict[str, int]:
         transactions: dict[str, int] = {}
@@ -364,7 +413,7 @@ class Landing:
             transactions[position.app_id(name, f"/gap/{number}/end")] = gap.end
             self._planned_gaps[position.app_id(name, f"/gap/{number}/end")] = gap
             wanted = gap.end
-        taken[position] = Owned(token, wanted, found("/records") or 0, found("/holes") or 0, frozenset())
+        taken[position] = Owned(token, wanted, frozenset())
 
     def _choose_start(self, candidate: Candidate, transactions: dict[str, int]) -> int:
         """Where a partition begins that has no row yet. How many partitions its topic had when it was first seen is kept:
@@ -375,11 +424,6 @@ class Landing:
             transactions[count_id] = candidate.partition_count
         is_added = known_count is not None and candidate.position.partition >= known_count
         return candidate.latest if self.start_offset == "latest" and not is_added else candidate.earliest
-
-
-def _offsets(rows: pa.Table, position: Position) -> frozenset[int]:
-    is_here = pc.and_(pc.equal(rows["_partition"], position.partition), pc.equal(rows["_topic_id"], position.topic_id))
-    return frozenset(rows["_offset"].filter(is_here).to_pylist())
 
 
 def check_balance(ranges: Sequence[Range], judged: Judged) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from agents.land import Gap, Position
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.config import Settings
 from pipeline.landed import Landed, read_landed
 from pipeline.stores import build_store
@@ -178,7 +179,7 @@ def count_waiting(settings: Settings) -> int | None:
 
 def _audit_table(landed: list[Landed], rows: LakeTable, dead_letters: LakeTable, others: list[Position]) -> list[PartitionAudit]:
     """The partitions of one table; dead letters of `others` are spoken of with another table."""
-    with duckdb.connect(":memory:") as connection:
+    with open_duckdb() as connection:
         connection.register("landed_rows", rows.dataset())
         connection.register("all_dead_rows", dead_letters.dataset())
         connection.execute("create table others (topic_id varchar, partition integer)")

@@ -105,8 +105,18 @@ class Settings(BaseSettings):
         ge=0,
         le=60,
     )
-    flush_bytes_max: int = _setting(16_000_000, "bytes of buffered records at which they are written at once", "16000000", ge=1000)
-    inflight_bytes_max: int = _setting(24_000_000, "bytes of buffered records at which consuming pauses", "24000000", ge=1000)
+    flush_bytes_max: int = _setting(
+        16_000_000,
+        "bytes of buffered records at which they are written at once; a worker begins with 1,000,000 and doubles them with what has landed",
+        "16000000",
+        ge=1000,
+    )
+    inflight_bytes_max: int = _setting(
+        24_000_000,
+        "bytes of buffered records at which consuming pauses; a worker begins with 8,000,000 and doubles them with what has landed",
+        "24000000",
+        ge=1000,
+    )
     upload_secs_max: float = _setting(600, "age at which an uploaded file is read again instead of being committed", "600", gt=0, le=518400)
     start_offset: Literal["earliest", "latest"] = _setting("earliest", "where a topic begins that the lake has never seen", "earliest")
     gap_policy: Literal["stop", "continue"] = _setting(

@@ -46,8 +46,8 @@ QUESTIONS = (
             year(purchased_at) || ' Q' || quarter(purchased_at) as quarter,
             count(*) as purchases,
             count(distinct endpoint_id) as customers,
-            sum(revenue) as revenue,
-            sum(revenue) / count(distinct endpoint_id) as revenue_per_customer
+            round(sum(revenue), 2) as revenue,
+            round(sum(revenue) / count(distinct endpoint_id), 2) as revenue_per_customer
         from core.purchases where app_id = 'cdnow' group by all order by quarter""",
     ),
     Question(
@@ -69,7 +69,7 @@ QUESTIONS = (
         ("customer", "purchases", "CDs", "revenue"),
         """
         select purchases.endpoint_id, count(*) as purchases, sum(events.metrics['number_of_cds'])::bigint as cds,
-            sum(purchases.revenue) as revenue
+            round(sum(purchases.revenue), 2) as revenue
         from core.purchases
         join core.events using (_topic_id, _partition, _offset)
         where purchases.app_id = 'cdnow' group by all order by revenue desc limit 5""",

@@ -14,6 +14,7 @@ from deltalake.exceptions import DeltaError
 from agents.land import LostTailError, UnbalancedError
 from pipeline.metrics import WorkerMetrics
 from schemas.errors import HeadwaterError
+from sinks.store_failure import CLOCK_WAY_OUT, is_clock_refused
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class LakeThread:
         self._metrics = metrics
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="lake")
         self._calls_under_way = 0
+        self._is_shut = False
         self._is_interrupted = threading.Event()
         self._is_closed = threading.Event()
 
@@ -80,17 +82,24 @@ class LakeThread:
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
         """Run a call in the thread, after those before it.
 
-        Raises what the call raises; RuntimeError once the thread is closed.
+        Raises what the call raises; GivenUpError once `close` was called.
         """
 
         def counted() -> T:
+            if self._is_shut:
+                raise GivenUpError
             self._calls_under_way += 1
             try:
                 return call(*arguments)
             finally:
                 self._calls_under_way -= 1
 
-        return await asyncio.get_running_loop().run_in_executor(self._executor, counted)
+        try:
+            under_way = asyncio.get_running_loop().run_in_executor(self._executor, counted)
+        except RuntimeError as error:
+            # The executor's own, when it was shut down.
+            raise GivenUpError from error
+        return await under_way
 
     def retry(self, attempt: Callable[[], T], is_wanted: Callable[[], bool]) -> T:
         """Try until it works; between tries wait, longer each time.
@@ -110,7 +119,9 @@ class LakeThread:
                 # Whatever the lake or Kafka answers: nothing is lost by waiting, and a person must see why.
                 self._metrics.failures.inc()
                 is_trace_wanted = repr(error) != said and (log.isEnabledFor(logging.DEBUG) or not isinstance(error, _OUTAGES))
-                log.warning("Waiting %.1f s after %s: %s", backoff, type(error).__name__, error, exc_info=is_trace_wanted)
+                # What is raised as one of ours has its way out.
+                way_out = f" ({CLOCK_WAY_OUT})" if is_clock_refused(error) and not isinstance(error, HeadwaterError) else ""
+                log.warning("Waiting %.1f s after %s: %s%s", backoff, type(error).__name__, error, way_out, exc_info=is_trace_wanted)
                 said = repr(error)
                 self._is_interrupted.wait(backoff)
                 if self.is_closed or not is_wanted():
@@ -126,6 +137,8 @@ class LakeThread:
 
     def close(self) -> None:
         """Give up what is being tried, and take nothing more."""
+        self._is_shut = True
         self._is_closed.set()
         self._is_interrupted.set()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        # Calls that wait are not cancelled: whoever awaits one would take that for his own end.
+        self._executor.shutdown(wait=False)

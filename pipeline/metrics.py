@@ -5,6 +5,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from agents.doubts import Doubts
 from agents.flush_report import FlushReport
 from schemas.errors import UsageError
 from schemas.records import Reason
@@ -56,6 +57,24 @@ class WorkerMetrics:
         self.failures = Counter(
             "headwater_flush_failures_total", "Attempts to flush or to take over that failed and were tried again.", registry=registry
         )
+        self.unknown = Counter(
+            "headwater_unknown_outcomes_total",
+            "Commits to a table that were refused, or answered by an error or not at all: they may be in it or not.",
+            ["table"],
+            registry=registry,
+        )
+        self.resolved = Counter(
+            "headwater_unknown_outcomes_resolved_total",
+            "Of these, those that were looked up in the table since: committed, or absent from it.",
+            ["table", "found"],
+            registry=registry,
+        )
+        self.loop_lag = Histogram(
+            "headwater_event_loop_lag_seconds",
+            "How much later than due the worker's event loop ran a timer of 50 ms.",
+            registry=registry,
+            buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
+        )
         self.freshness = Gauge(
             "headwater_freshness_seconds",
             "Age, when it was committed, of the oldest record of the last flush.",
@@ -73,6 +92,9 @@ class WorkerMetrics:
             "headwater_stage_seconds_total", "Wall time spent in each step of the flush.", ["topic", "stage"], registry=registry
         )
         self.bytes_held = Gauge("headwater_inflight_bytes", "Bytes consumed and not landed yet.", ["topic"], registry=registry)
+        self.held_bytes_max = Gauge(
+            "headwater_inflight_bytes_max", "Bytes of all topics that may be held now; consuming pauses there.", registry=registry
+        )
         self.partitions = Gauge("headwater_partitions_assigned", "Partitions that this worker owns.", ["topic"], registry=registry)
         self.committers = Gauge(
             "headwater_committers", "Workers that commit to the lake, as this one judges by its share of the partitions.", registry=registry
@@ -97,6 +119,20 @@ class WorkerMetrics:
         for reason in Reason:
             self.dead.labels(topic, reason)
 
+    def declare_table(self, table: str) -> None:
+        """The same for the counters of a table."""
+        self.unknown.labels(table)
+        for found in ("committed", "absent"):
+            self.resolved.labels(table, found)
+
+    def note_doubts(self, doubts: Doubts) -> None:
+        """Add the commits whose outcome was unknown, and what was found of them."""
+        met, resolved = doubts.take()
+        for table, count in met.items():
+            self.unknown.labels(table).inc(count)
+        for (table, is_found), count in resolved.items():
+            self.resolved.labels(table, "committed" if is_found else "absent").inc(count)
+
     def record(self, topic: str, report: FlushReport) -> None:
         """Add one landed flush. The balance consumed == landed + dead holds over any time."""
         self.flushes.labels(topic).inc()
@@ -109,7 +145,6 @@ class WorkerMetrics:
         self.reused.labels(topic).inc(report.reused_ids)
         self.late.labels(topic).inc(report.late)
         self.future.labels(topic).inc(report.future)
-        self.fenced.labels(topic).inc(report.fenced)
         self.avro.labels(topic).inc(report.avro)
         for stage, secs in report.stage_secs.items():
             self.stage.labels(topic, stage).inc(secs)

@@ -16,7 +16,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-from agents.batch import ORIGIN_HEADER, Chunk, Pieces, build_chunk
+from agents.batch import ORIGIN_HEADER, Chunk, Pieces, build_chunk, leave_out_large
 from agents.native.library import address_of, load_library
 
 LOG_APPEND_TIME = 1
@@ -28,12 +28,16 @@ _HEADER = struct.Struct(">qiibIhiqqqhii")
 _LENGTH = struct.Struct(">i")
 # Where records lie is kept in 32 bits.
 _UNPACKED_BYTES_MAX = 2**31 - 1
+# What a poll unpacks of a partition. Kafka bounds packed bytes only, and a megabyte of those may be a gigabyte; the usual one is four.
+POLL_BYTES_MAX = 8_000_000
 _LENGTH_PLACE, _MAGIC_PLACE, _LENGTH_OVERHEAD = 8, 16, 12
 _UNPACK = {1: aiokafka.codec.gzip_decode, 2: aiokafka.codec.snappy_decode, 3: aiokafka.codec.lz4_decode, 4: aiokafka.codec.zstd_decode}
 
 
-def install() -> None:
-    """Have aiokafka's fetcher read by chunks, in this process. It looks both classes up by its module's names; there is no other place to say it."""
+def install(value_bytes_max: int) -> None:
+    """Have aiokafka's fetcher read by chunks, in this process, and leave out values of more than so many bytes. It looks both classes up by its
+    module's names; there is no other place to say it."""
+    ChunkedPartitionRecords.value_bytes_max = value_bytes_max
     aiokafka.consumer.fetcher.PartitionRecords = ChunkedPartitionRecords
     aiokafka.consumer.fetcher.MemoryRecords = RawRecords
 
@@ -56,13 +60,16 @@ class RawRecords:
 class ChunkedPartitionRecords(PartitionRecords):  # type: ignore[misc]
     """aiokafka's reader of a fetched partition, yielding a Chunk for each record batch in place of an object for each record.
 
-    The position (`next_fetch_offset`) moves as there: also over control batches, aborted transactions and compacted ends.
+    The position (`next_fetch_offset`) moves as there: also over control batches, aborted transactions and compacted ends. Once
+    POLL_BYTES_MAX are unpacked it ends, as if no more had been fetched: aiokafka fetches the rest again from that position.
     """
 
+    value_bytes_max = _UNPACKED_BYTES_MAX
     next_fetch_offset: int
 
     def _unpack_records(self) -> Iterator[Chunk]:
-        while self._records.has_next():
+        unpacked_bytes = 0
+        while self._records.has_next() and unpacked_bytes < POLL_BYTES_MAX:
             record_batch, raw = self._records.next_batch()
             if self._check_crcs and not record_batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
@@ -75,6 +82,9 @@ class ChunkedPartitionRecords(PartitionRecords):  # type: ignore[misc]
             else:
                 chunk = read_chunk(start, end, raw)
             self.next_fetch_offset = chunk.end
+            unpacked_bytes += len(chunk.data)
+            # In place of the chunk: while this one waits for the next, nothing must hold the large one's memory.
+            chunk = leave_out_large(chunk, self.value_bytes_max)
             yield chunk
 
     def _is_skipped(self, record_batch: Any) -> bool:

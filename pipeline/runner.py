@@ -5,19 +5,23 @@ the lake's thread, in which every flush and every take-over runs.
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NoReturn
 
 from faust.types import TP
 
 from agents.batch import Batch
 from agents.buffer import Offer
 from agents.flush_report import FlushReport
+from pipeline import flush_decision
 from pipeline.config import Settings
 from pipeline.flush_pace import FlushPace, count_committers
+from pipeline.flush_size import FlushSize, is_out_of_memory
 from pipeline.lake_thread import GivenUpError, LakeThread, StaleBoundsError
 from pipeline.metrics import WorkerMetrics
 from pipeline.takeover import Stream, TakeOver
@@ -27,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Another worker took a partition that Kafka still gives to us: wait before taking it back, or two would only fence each other.
 FENCED_PAUSE_SECS = 5.0
+# Memory was short: whatever else needs it on this machine may be done soon.
+SHORT_PAUSE_SECS = 0.5
 
 
 class Runner:
@@ -45,11 +51,15 @@ class Runner:
         self.thread = LakeThread(metrics)
         self._settings, self._metrics, self._topic_ids = settings, metrics, topic_ids
         self._streams = {stream.topic: stream for stream in streams}
-        for topic in self._streams:
+        for topic, stream in self._streams.items():
             metrics.declare(topic)
+            for table in (stream.ingest.landing.events, stream.ingest.landing.dead_letters):
+                metrics.declare_table(table.name)
         self._commit_offsets, self._run_step = commit_offsets, run_step
         self._takeover = TakeOver(settings, metrics, topic_ids, run_step, self.thread.stop)
         self._pace = FlushPace(settings.flush_secs_max, settings.commit_secs_min)
+        self._size = FlushSize(settings.flush_bytes_max, settings.inflight_bytes_max)
+        metrics.held_bytes_max.set_function(lambda: self._size.held_bytes_now)
         self._flush_lock = asyncio.Lock()
         self._is_reset_wanted = threading.Event()
         self._is_leaving = threading.Event()
@@ -58,16 +68,17 @@ class Runner:
         self._has_news = asyncio.Event()
         self._has_room = asyncio.Event()
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes consumed and not landed yet, of all streams together: it is the worker's memory that is bounded."""
+        return sum(stream.buffer.bytes_held for stream in self._streams.values())
+
     # Called by the agents, in the event loop
 
     async def add(self, batch: Batch) -> None:
         """Take a batch in; waits while too many bytes are held, and Faust then stops polling."""
         stream = self._streams[batch.topic]
-        # Of all streams together: it is the worker's memory that is bounded.
-        while (
-            sum(one.buffer.bytes_held for one in self._streams.values()) >= self._settings.inflight_bytes_max
-            and batch.generation == self.generation
-        ):
+        while self.held_bytes >= self._size.held_bytes_now and batch.generation == self.generation:
             self._has_room.clear()
             await self._has_room.wait()
         if self._is_leaving.is_set():
@@ -96,17 +107,22 @@ class Runner:
                 await self._flush_stream(stream)
 
     async def _flush_stream(self, stream: Stream) -> None:
-        batches = stream.buffer.take(self._settings.flush_bytes_max)
+        batches = stream.buffer.take(self._size.bytes_now)
         if not batches:
             return
         try:
             offsets = await self.thread.run(self._flush, stream, batches)
+        except GivenUpError:
+            # The worker leaves.
+            return
         finally:
             stream.buffer.release(batches)
             self._metrics.bytes_held.labels(stream.topic).set(stream.buffer.bytes_held)
             self._has_room.set()
         if offsets:
+            self._run_step("before Kafka commit")
             await self._commit_offsets(offsets)
+            self._run_step("after Kafka commit")
 
     async def close(self, secs_max: float) -> None:
         """Take nothing more in, land what is buffered, at most so long; then nothing more is landed."""
@@ -127,7 +143,7 @@ class Runner:
         self._has_news.clear()
         waiting_since = time.monotonic()
         while not self._is_leaving.is_set():
-            is_full = any(stream.buffer.bytes_waiting >= self._settings.flush_bytes_max for stream in self._streams.values())
+            is_full = any(stream.buffer.bytes_waiting >= self._size.bytes_now for stream in self._streams.values())
             left = self._pace.due_at(waiting_since, is_full) - time.monotonic()
             if left <= 0:
                 break
@@ -143,6 +159,14 @@ class Runner:
 
     # Called by the transport, in the consumer thread
 
+    async def look_at_topics(self) -> None:
+        """Know which topics the names stand for; called before Kafka is asked for the bounds of their partitions. What is being tried is given up."""
+        if any(stream.state is None for stream in self._streams.values()):
+            self.thread.interrupt()
+            # It is given up when the worker leaves.
+            with contextlib.suppress(GivenUpError):
+                await self.thread.run(self._takeover.look, self._streams.values())
+
     async def take_over(
         self, earliest: Mapping[TP, int], latest: Mapping[TP, int], is_current: Callable[[], bool]
     ) -> Mapping[TP, int] | None:
@@ -155,11 +179,6 @@ class Runner:
         try:
             return await self.thread.run(self._take_over, earliest, latest, is_current)
         except (StaleBoundsError, GivenUpError):
-            return None
-        except RuntimeError:
-            # The closed thread's, when the worker leaves.
-            if not self.thread.is_closed:
-                raise
             return None
         finally:
             if self._loop is not None:
@@ -183,7 +202,10 @@ class Runner:
             partitions = {tp.partition: tp for tp in earliest if tp.topic == stream.topic}
             attempt = functools.partial(self._takeover.run, stream, partitions, earliest, latest)
             taken = self.thread.retry(attempt, is_current)
-            stream.buffer.reset({(stream.topic, partition): offset for partition, offset in taken.items()}, self.generation)
+            if not is_current():
+                # The next rebalance came meanwhile: what is taken over now would have to be taken over again.
+                raise GivenUpError
+            flush_decision.expect(stream.buffer, stream.topic, taken, self.generation)
             starts |= {partitions[partition]: offset for partition, offset in taken.items()}
         self._note_committers()
         return starts
@@ -197,23 +219,34 @@ class Runner:
         """Land batches, trying again until it is done; returns the offsets that Kafka may show as committed."""
 
         report = FlushReport()
+        size_bytes = sum(batch.held_bytes for batch in batches)
 
         def attempt() -> dict[TP, int]:
-            if batches[0].generation != self.generation:
+            if flush_decision.is_void(batches, self.generation):
                 raise GivenUpError
             assert stream.state is not None
             found = self._topic_ids.look_up([stream.topic]).get(stream.topic)
-            if found is None or found.topic_id != stream.state.topic_id:
+            if flush_decision.is_another_topic(found, stream.state):
                 log.error("Topic '%s' was made anew; what was buffered of the old one is dropped.", stream.topic)
                 self._want_reset()
                 raise GivenUpError
-            landed, fenced = stream.ingest.flush(batches, stream.state.topic_id, self._run_step, report)
+            try:
+                landed, fenced = stream.ingest.flush(batches, stream.state.topic_id, self._run_step, report)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    self._shrink(stream, size_bytes, error)
+                raise
+            finally:
+                self._metrics.note_doubts(stream.ingest.landing.doubts)
             if landed:
+                self._size.note_landed(size_bytes)
                 self._metrics.record(stream.topic, report)
             self._metrics.dedup_keys.labels(stream.topic).set(stream.ingest.steps.windows.key_count)
             self._metrics.dedup_bytes.labels(stream.topic).set(stream.ingest.steps.windows.memory_bytes)
             self._metrics.dedup_window.labels(stream.topic).set(stream.ingest.steps.windows.covered_secs)
-            if fenced:
+            if flush_decision.must_set_anew(fenced):
+                # Also of a flush of which nothing landed: that is what a zombie's last one is.
+                self._metrics.fenced.labels(stream.topic).inc(len(fenced))
                 log.warning("Another worker owns partitions %s of '%s' by now.", [one.position.partition for one in fenced], stream.topic)
                 self._want_reset(FENCED_PAUSE_SECS)
             return {TP(stream.topic, one.position.partition): one.end for one in landed}
@@ -221,7 +254,23 @@ class Runner:
         try:
             return self.thread.retry(attempt, lambda: not self.thread.is_interrupted)
         except GivenUpError:
+            if self.thread.is_interrupted:
+                flush_decision.give_up(stream.buffer, batches, self.generation)
             return {}
+
+    def _shrink(self, stream: Stream, size_bytes: int, error: Exception) -> NoReturn:
+        """Let go of what is held, and read it again in smaller pieces: this batch would fail for ever."""
+        self._metrics.failures.inc()
+        self._size.note_out_of_memory(size_bytes)
+        stream.ingest.let_go()
+        # What follows would not be what the lake wants next.
+        stream.buffer.reset({}, self.generation)
+        log.warning(
+            "Memory does not suffice to land %d bytes of records at once (%s: %s); they are read again, and landed by %d bytes.",
+            *(size_bytes, type(error).__name__, error, self._size.bytes_now),
+        )
+        self._want_reset(SHORT_PAUSE_SECS)
+        raise GivenUpError from error
 
     def _want_reset(self, pause_secs: float = 0) -> None:
         """Have positions set anew, after a pause at the earliest; being asked again while one is due does not put it off."""

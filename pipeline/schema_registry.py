@@ -120,7 +120,10 @@ class SchemaRegistry:
         Raises _NotThereError where the registry says that it has none, UnavailableError for every other answer.
         """
         try:
-            with self._session.get(self._address + path, timeout=(CONNECT_SECS_MAX, ANSWER_SECS_MAX), stream=True) as response:
+            # Where a registry leads to, nobody has said that it may be asked: a redirect is an answer without a schema.
+            with self._session.get(
+                self._address + path, timeout=(CONNECT_SECS_MAX, ANSWER_SECS_MAX), stream=True, allow_redirects=False
+            ) as response:
                 status, body = response.status_code, self._read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise UnavailableError(self._say(f"did not answer ({_find_cause(error)})")) from None

@@ -2,19 +2,24 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka.admin import NewTopic
-from kafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
+from kafka.errors import InvalidPartitionsError, KafkaConnectionError, KafkaError, NodeNotReadyError, TopicAlreadyExistsError
 
 from pipeline.config import Settings
 from pipeline.kafka_admin import open_admin
+from pipeline.kafka_answer import unavailable
 from pipeline.topology import TOPICS, Topic, topic_name
 from schemas.errors import SettingError, UnavailableError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
+# As long as Kafka needs to notice that a broker is gone.
+ANSWER_SECS_MAX = 15
 MESSAGE_BYTES_MAX = 67_108_864
 
 
@@ -26,23 +31,45 @@ def ensure_topics(settings: Settings, say: Callable[[str], None] = log.info) -> 
 
     Raises UnavailableError when Kafka does not answer or refuses.
     """
-    with open_admin(settings) as admin:
-        try:
-            present = set(admin.list_topics())
-            missing = [topic for topic in TOPICS if topic_name(settings, topic) not in present]
-            if missing:
-                _create(admin, settings, missing)
-            for name, count in _count_partitions(admin, settings).items():
-                if count < settings.topic_partitions:
-                    _grow(admin, name, settings.topic_partitions)
-                    say(f"Topic '{name}' has {settings.topic_partitions} partitions now; it had {count}.")
-        except KafkaError as error:
-            raise UnavailableError(
-                f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) did not make the topics ({type(error).__name__}: {error}); expected "
-                "leave to create topics with HEADWATER_TOPIC_PARTITIONS and HEADWATER_TOPIC_REPLICATION as they are. Change these, or have "
-                f"Kafka's keeper create {', '.join(topic_name(settings, topic) for topic in TOPICS)}."
-            ) from None
+    try:
+        return _ask_any_broker(settings, lambda admin: _ensure_topics(admin, settings, say))
+    except KafkaError as error:
+        raise UnavailableError(
+            f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) did not make the topics ({type(error).__name__}: {error}); expected "
+            "leave to create topics with HEADWATER_TOPIC_PARTITIONS and HEADWATER_TOPIC_REPLICATION as they are. Change these, or have "
+            f"Kafka's keeper create {', '.join(topic_name(settings, topic) for topic in TOPICS)}."
+        ) from None
+
+
+def _ensure_topics(admin: Any, settings: Settings, say: Callable[[str], None]) -> list[str]:
+    present = set(admin.list_topics())
+    missing = [topic for topic in TOPICS if topic_name(settings, topic) not in present]
+    if missing:
+        _create(admin, settings, missing)
+    for name, count in _count_partitions(admin, settings).items():
+        if count < settings.topic_partitions:
+            _grow(admin, name, settings.topic_partitions)
+            say(f"Topic '{name}' has {settings.topic_partitions} partitions now; it had {count}.")
     return [topic_name(settings, topic) for topic in missing]
+
+
+def _ask_any_broker(settings: Settings, ask: Callable[[Any], T]) -> T:
+    """What `ask` has of an admin client.
+
+    A client sends each request to one broker, and gives up when that one is away though the cluster has others: for some seconds after its end
+    a broker is still among those that Kafka names. The next client draws another.
+
+    Raises UnavailableError when none answers, KafkaError when Kafka refuses.
+    """
+    end = time.monotonic() + ANSWER_SECS_MAX
+    while True:
+        try:
+            with open_admin(settings) as admin:
+                return ask(admin)
+        except (KafkaConnectionError, NodeNotReadyError) as error:
+            if time.monotonic() > end:
+                raise unavailable(settings, f"{type(error).__name__}: {error}") from None
+        time.sleep(0.2)
 
 
 def require_partitions_kept(settings: Settings) -> None:
@@ -50,13 +77,12 @@ def require_partitions_kept(settings: Settings) -> None:
 
     Raises SettingError when it does, UnavailableError when Kafka does not answer.
     """
-    with open_admin(settings) as admin:
-        try:
-            counts = _count_partitions(admin, settings)
-        except KafkaError as error:
-            raise UnavailableError(
-                f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) does not say what topics it has ({type(error).__name__}: {error})."
-            ) from None
+    try:
+        counts = _ask_any_broker(settings, lambda admin: _count_partitions(admin, settings))
+    except KafkaError as error:
+        raise UnavailableError(
+            f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA) does not say what topics it has ({type(error).__name__}: {error})."
+        ) from None
     for name, count in counts.items():
         if count > settings.topic_partitions:
             raise SettingError(

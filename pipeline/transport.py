@@ -6,6 +6,7 @@ asks `seek_to_committed` after every rebalance where to start, and this one asks
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol, cast
@@ -32,6 +33,8 @@ from pipeline.topic_assignor import TopicStickyAssignor
 # Faust logs its services under the module that defines them; what we say has a name of its own.
 log = logging.getLogger("headwater.transport")
 
+# For so long Kafka may owe an answer; a member that joins is answered when the others have heard of it, within a session.
+REQUEST_SECS_MAX = 30.0
 FETCH_BYTES_MAX = 4_000_000
 PARTITION_FETCH_BYTES_MAX = 1_000_000
 
@@ -41,12 +44,16 @@ class Positions(Protocol):
 
     generation: int
 
+    async def look_at_topics(self) -> None:
+        """Called before Kafka is asked where partitions begin and end, which is said of topics by name."""
+
     async def take_over(
         self, earliest: Mapping[TP, int], latest: Mapping[TP, int], is_current: Callable[[], bool]
     ) -> Mapping[TP, int] | None:
         """Become the owner of exactly these partitions; returns the offset to read each from, once it can say.
 
-        None when `is_current` said that they are not assigned to this worker any more, or when it leaves.
+        None when Kafka must be asked again where they begin and end, when `is_current` said that they are not assigned to this
+        worker any more, or when it leaves.
         """
 
     def is_reset_wanted(self) -> bool:
@@ -59,9 +66,17 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._seek_lock = asyncio.Lock()
+        self._seeks_asked = self._seeks_served = 0
+        self._sought: Mapping[TP, int] = {}
 
     async def on_start(self) -> None:
         await start_patiently(self, super().on_start, lambda: self._consumer)
+
+    async def on_thread_stop(self) -> None:
+        """A fetch that waits for Kafka to be back ends by being cancelled, and aiokafka lets that out of its `stop`: the thread would die
+        before it says that it has stopped, and the worker wait for it for ever."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
 
     def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
@@ -81,7 +96,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             fetch_max_bytes=FETCH_BYTES_MAX,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
             fetch_max_wait_ms=250,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            request_timeout_ms=int(max(REQUEST_SECS_MAX, conf.broker_session_timeout + 5) * 1000),
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
@@ -101,9 +116,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     async def _seek_to_lake(self) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
+        self._seeks_asked += 1
+        own = self._seeks_asked
         async with self._seek_lock:
+            # In a storm of rebalances several wait here: what began after the last of them had asked serves them all.
+            if self._seeks_served >= own:
+                return self._sought
             while not self.should_stop:
-                assigned = consumer.assignment()
+                serving, assigned = self._seeks_asked, consumer.assignment()
                 starts = await self._ask_lake(assigned)
                 if starts is None or consumer.assignment() != assigned:
                     await asyncio.sleep(0.1)
@@ -112,11 +132,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                     consumer.seek(aiokafka.structs.TopicPartition(tp.topic, tp.partition), offset)
                     # Faust passes over what lies before the offset that it read last.
                     self.consumer._read_offset[tp] = offset or None
+                self._seeks_served, self._sought = serving, starts
                 return starts
         return {}
 
     async def _ask_lake(self, assigned: Collection[Any]) -> Mapping[TP, int] | None:
         consumer = self._ensure_consumer()
+        await self.positions.look_at_topics()
         try:
             earliest = await consumer.beginning_offsets(assigned)
             latest = await consumer.end_offsets(assigned)
@@ -194,15 +216,18 @@ async def start_patiently(service: Any, start: Callable[[], Awaitable[None]], cl
 
 
 class BatchTransport(Transport):
-    """Faust's aiokafka transport with batches; install it by `app.transport = BatchTransport(url, app, positions)`."""
+    """Faust's aiokafka transport with batches; install it by `app.transport = BatchTransport(url, app, positions, value_bytes_max)`.
+
+    Of a larger value nothing but size and hash comes along.
+    """
 
     Consumer = BatchConsumer
     Producer = PatientProducer
 
-    def __init__(self, url: Any, app: faust.App, positions: Positions) -> None:
+    def __init__(self, url: Any, app: faust.App, positions: Positions, value_bytes_max: int) -> None:
         super().__init__(url, app)
         self.positions = positions
-        record_batches.install()
+        record_batches.install(value_bytes_max)
 
 
 class BatchSchema(faust.Schema[Any, Any]):

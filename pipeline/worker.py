@@ -17,6 +17,7 @@ from agents.land import Landing
 from pipeline.config import Settings
 from pipeline.endpoint_stream import build_endpoint_steps
 from pipeline.event_stream import build_event_steps
+from pipeline.loop_lag import watch_loop_lag
 from pipeline.metrics import WorkerMetrics
 from pipeline.rejected_stream import build_rejected_steps
 from pipeline.runner import Runner
@@ -36,6 +37,13 @@ STEPS: dict[str, Callable[[Settings, LakeTable, MemoryBudget], Steps]] = {
     "rejected": build_rejected_steps,
     "endpoints": build_endpoint_steps,
 }
+
+# How much larger than MESSAGE_BYTES_MAX a value may be and still be looked into: an envelope of rejected-events holds a message of that size as base64,
+# or as a text full of escapes. Of larger ones nothing but size and hash is carried along.
+CARRIED_FACTOR = 4
+
+# A member hears of a rebalance by its heartbeat, and until the last one has heard the others stand still.
+HEARTBEAT_SECS_MAX = 1.0
 
 # Of the ten seconds that a stopping worker has.
 CLOSE_SECS_MAX = 6.0
@@ -65,12 +73,16 @@ def build_worker(settings: Settings, metrics: WorkerMetrics, run_step: Callable[
     async def commit_offsets(offsets: Mapping[TP, int]) -> None:
         await cast(BatchConsumer, app.consumer)._commit(offsets)
 
+    async def watch_loop() -> None:
+        await watch_loop_lag(metrics)
+
     app.runner = Runner(settings, streams, metrics, TopicIds(settings), commit_offsets, run_step)
     app.runner.thread.stop_worker = lambda: os.kill(os.getpid(), signal.SIGTERM)
-    app.transport = BatchTransport(app.conf.broker_consumer, app, app.runner)
+    app.transport = BatchTransport(app.conf.broker_consumer, app, app.runner, CARRIED_FACTOR * settings.message_bytes_max)
     for stream in streams:
         bind_agent(app, stream.topic)
     app.task(app.runner.flush_forever)
+    app.task(watch_loop)
     return app
 
 
@@ -92,9 +104,11 @@ def build_app(settings: Settings) -> WorkerApp:
         broker=[yarl.URL(f"kafka://{server.strip()}") for server in settings.kafka_servers.split(",")],
         broker_credentials=_credentials(settings),
         broker_session_timeout=session_secs,
-        broker_heartbeat_interval=session_secs / 3,
+        broker_heartbeat_interval=min(session_secs / 3, HEARTBEAT_SECS_MAX),
         broker_rebalance_timeout=session_secs,
-        broker_request_timeout=max(30.0, session_secs + 5),
+        # Faust gives up for good what takes longer after a rebalance, and the worker would hold partitions and land nothing: taking them over
+        # waits out outages of the lake and of Kafka. Requests have a limit of their own, in pipeline.transport.
+        broker_request_timeout=24 * 3600,
         broker_max_poll_interval=24 * 3600,
         consumer_group_instance_id=settings.worker_instance or None,
         # How soon partitions that were added are seen, and a topic that was made anew.

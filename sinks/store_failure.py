@@ -8,14 +8,22 @@ from sinks.store import Store
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSAL = re.compile(r"\b403 Forbidden\b|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|lacked the necessary privileges")
+_SKEW = re.compile(r"RequestTimeTooSkewed|RequestExpired")
+CLOCK_WAY_OUT = "set this machine's clock, and keep it by NTP (timedatectl set-ntp true), or the store's"
+
 # delta-rs puts this before each cause; the last is the one that says something.
 _DELTA_CAUSE = "↳"
 
 
 def is_for_a_person(error: Exception) -> bool:
-    """True when waiting will not help: the bucket is not there, or the key is refused."""
+    """True when waiting will not help: the bucket is not there, or the key is refused. A clock may come right by itself."""
     text = _read_text(error)
-    return "NoSuchBucket" in text or _REFUSAL.search(text) is not None
+    return not _SKEW.search(text) and ("NoSuchBucket" in text or _REFUSAL.search(text) is not None)
+
+
+def is_clock_refused(error: Exception) -> bool:
+    """True when the store refuses the time at which a request was signed: this machine's clock or the store's is wrong."""
+    return _SKEW.search(_read_text(error)) is not None
 
 
 def explain_failure(store: Store, error: Exception) -> str:
@@ -26,6 +34,8 @@ def explain_failure(store: Store, error: Exception) -> str:
     if "NoSuchBucket" in text:
         way_out = "create it ('headwater up' does)" if store.is_local else "create it"
         return f"{place} has no {bucket}; {way_out}, or name another."
+    if _SKEW.search(text):
+        return f"{place} refuses the clock of this machine for {bucket}: {_find_cause(text)}; {CLOCK_WAY_OUT}."
     if _REFUSAL.search(text):
         return (
             f"{place} refuses the key for {bucket}: {_find_cause(text)}; let the key at the bucket, or set another "

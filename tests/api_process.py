@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,26 +21,26 @@ from pipeline.definitions.key import Scope
 from pipeline.definitions.keys import create_access_key, create_write_key
 from pipeline.definitions.vault import build_vault
 from pipeline.stack.programs import environment
+from tests.forked_command import Forked, start_python
 from tests.worker_process import wait_until
 
 EVERYTHING = frozenset(Scope)
 
 
 class ApiProcess:
-    """`headwater serve` with settings of a test, on a port of its own. `module` may name a rigged one; `rig` is its environment."""
+    """`headwater serve` with settings of a test, on a port of its own, started as `start_python` says. `module` may name a rigged one; `rig` is its environment."""
 
     def __init__(self, settings: Settings, folder: Path, module: str = "pipeline.commands.serve", **rig: str) -> None:
         self.settings, self.module, self.rig = settings, module, rig
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"api-{self.port}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self) -> "ApiProcess":
         variables = os.environ | environment(self.settings) | {"HEADWATER_API_PORT": str(self.port)} | self.rig
         code = f"import sys; from pipeline.lean_memory import choose_arrow_pool; choose_arrow_pool(); import {self.module} as m; m.app()"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", code], env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = start_python(code, [], variables, self.log)
         wait_until(lambda: not self.is_running or self.answers(), f"{self.url} answers")
         assert self.is_running, self.log.read_text()
         return self

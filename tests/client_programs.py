@@ -25,9 +25,10 @@ def make_python() -> Path:
         uv = str(Path(sys.executable).parent / "uv")
         trust = ["--system-certs"] if any(Path(bundle).exists() for bundle in CERTIFICATES) else []
         run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "env")])
-        run([uv, "pip", "sync", "--quiet", *trust, "--python", str(folder / "env/bin/python"), "--require-hashes", str(lock)])
+        options = [*trust, "--compile-bytecode", "--python", str(folder / "env/bin/python")]
+        run([uv, "pip", "sync", "--quiet", *options, "--require-hashes", str(lock)])
 
-    return _make_once("python", [lock], make, sys.version) / "env/bin"
+    return _make_once("python", [lock], make, f"{sys.version}, compiled") / "env/bin"
 
 
 def make_node(folder: Path) -> Path:

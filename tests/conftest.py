@@ -25,22 +25,53 @@ from pipeline.stack.readiness import ensure_bucket
 from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
 from tests.dedup_reads import reads  # noqa: F401  (a fixture of several files, as the next one)
+from tests.faults.rig.proof import add_options, configure, label, proof, schedule  # noqa: F401
+from tests.faults.rig.refused_sockets import refused_sockets  # noqa: F401
+from tests.forked_command import allow_forks, run_forked
 from tests.geo_database import geo_files  # noqa: F401
 from tests.postgres import Postgres, running_postgres
 
 RunHeadwater = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"faults: {config.getoption('faults')} schedules, --faults-seed {config.getoption('faults_seed')}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    label(config, items)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Tests say what they need; settings of the person who runs them are not theirs."""
+    configure(config)
     for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
         del os.environ[name]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What measures memory starts processes as users do; so does, in full, what measures times."""
+    marks = {mark.name for mark in item.iter_markers()}
+    as_users_do = {"unforked", "alone"} if item.config.getoption("faults") == "full" else {"unforked"}
+    allow_forks(not as_users_do & marks)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A running stack without workers: the settings that it was started with."""
     with bare_stack(tmp_path_factory.mktemp("stack") / "home") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A stack that the tests of one file have for themselves: its servers may be killed."""
+    with bare_stack(tmp_path_factory.mktemp("own") / "home") as settings:
         yield settings
 
 
@@ -127,8 +158,7 @@ def engine(definitions_settings: Settings) -> Iterator[Engine]:
 def headwater(settings: Settings, *arguments: str, secs_max: float = 120, **overrides: str) -> subprocess.CompletedProcess[str]:
     """Run the `headwater` command; `overrides` are settings by lower-case name. Standard output and error are text."""
     variables = os.environ | environment(settings) | {f"HEADWATER_{name.upper()}": value for name, value in overrides.items()}
-    command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    return subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=secs_max, check=False)
+    return run_forked(arguments, variables, secs_max)
 
 
 def free_port_offset() -> int:

@@ -1,6 +1,6 @@
 """A stack whose Kafka also listens as servers of one's own do: SASL without TLS, SASL over TLS, and TLS with client certificates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,16 +44,26 @@ class SecuredStack:
         return found
 
     def port(self, protocol: str) -> int:
-        return _port(self.settings, protocol)
+        return listener_port(self.settings, protocol)
+
+
+def choose_settings(folder: Path) -> Settings:
+    """Settings of a secured stack that does not run yet, on free ports."""
+    return load_settings(home=folder / "home", port_offset=free_port_offset(), local_workers=0)
 
 
 @contextmanager
-def running_secured_stack(folder: Path) -> Iterator[SecuredStack]:
-    """Kafka and S3 for the time of a `with` block: the local stack's programs, Kafka's configuration longer by three listeners."""
-    settings = load_settings(home=folder / "home", port_offset=free_port_offset(), local_workers=0)
+def running_secured_stack(
+    folder: Path, settings: Settings | None = None, advertised: Mapping[str, int] | None = None
+) -> Iterator[SecuredStack]:
+    """Kafka and S3 for the time of a `with` block: the local stack's programs, Kafka's configuration longer by three listeners.
+
+    `settings` are of `choose_settings`; `advertised` are other ports at which clients shall find a listener, by protocol.
+    """
+    settings = settings or choose_settings(folder)
     _write_certificates(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(programs, "TEMPLATES", _write_templates(folder, settings))
+        patch.setattr(programs, "TEMPLATES", _write_templates(folder, settings, advertised or {}))
         with running_stack(settings):
             with open_admin(settings) as admin:
                 admin.alter_user_scram_credentials(
@@ -62,7 +72,7 @@ def running_secured_stack(folder: Path) -> Iterator[SecuredStack]:
             yield SecuredStack(settings, folder)
 
 
-def _port(settings: Settings, protocol: str) -> int:
+def listener_port(settings: Settings, protocol: str) -> int:
     """Ports that an offset of twenty leaves free between Kafka's and its controller's."""
     return settings.kafka_port + 1 + PROTOCOLS.index(protocol)
 
@@ -80,19 +90,20 @@ def _write_certificates(folder: Path) -> None:
     client.cert_chain_pems[0].write_to_path(folder / "client.pem")
 
 
-def _write_templates(folder: Path, settings: Settings) -> Path:
+def _write_templates(folder: Path, settings: Settings, advertised: Mapping[str, int]) -> Path:
     """The stack's templates, Kafka's with the listeners; of a name that is given twice Kafka takes the last."""
     templates = folder / "templates"
     templates.mkdir()
     for template in programs.TEMPLATES.glob("*.properties"):
         (templates / template.name).write_text(template.read_text())
-    listeners = "".join(f",{protocol}://127.0.0.1:{_port(settings, protocol)}" for protocol in PROTOCOLS)
+    listeners = "".join(f",{protocol}://127.0.0.1:{listener_port(settings, protocol)}" for protocol in PROTOCOLS)
+    shown = "".join(f",{protocol}://127.0.0.1:{advertised.get(protocol, listener_port(settings, protocol))}" for protocol in PROTOCOLS)
     names = ",".join(f"{protocol}:{protocol}" for protocol in PROTOCOLS)
     with (templates / "kafka.properties").open("a") as file:
         file.write(
             f"""
 listeners=PLAINTEXT://127.0.0.1:${{kafka_port}},CONTROLLER://127.0.0.1:${{controller_port}}{listeners}
-advertised.listeners=PLAINTEXT://127.0.0.1:${{kafka_port}}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:${{kafka_port}}{shown}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,{names}
 listener.name.sasl_plaintext.sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";

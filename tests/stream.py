@@ -2,7 +2,6 @@
 
 import functools
 import json
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ import confluent_kafka
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
-from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.audit import audit_lake, summarize
 from pipeline.config import Settings
@@ -22,12 +20,13 @@ from pipeline.stores import build_store, producer_options
 from pipeline.topology import RAW_EVENTS, REJECTED_EVENTS, topic_name
 from schemas.tables import load_table
 from sinks.lake import LakeTable
+from tests.metrics_page import sum_metrics
 from tests.worker_process import WorkerProcess
 
 Record = tuple[bytes, bytes]
 # What librdkafka takes for "as the key says".
 ANY_PARTITION = -1
-_open_tables: dict[str, DeltaTable] = {}
+_open_tables: dict[tuple[Path, str, str, str], DeltaTable] = {}
 GARBAGE: Record = (b"any/key", b"garbage")
 
 
@@ -97,22 +96,23 @@ def landed_ids(settings: Settings) -> Counter[str]:
     return Counter(event_id for (event_id,) in rows(settings, columns=["event_id"]))
 
 
-def landed_count(settings: Settings) -> int:
-    """Rows of both tables, as their logs count them. Tests ask this often, and a worker beside them needs the time: the tables stay open."""
-    return sum(_row_count(settings, table) for table in ("events", "dead_letters"))
+def landed_count(settings: Settings, *tables: str) -> int:
+    """Rows of these tables, or of events and dead letters, as their logs count them. Tests ask this often, and a worker beside them needs the time: the tables stay open."""
+    return sum(_row_count(settings, table) for table in tables or ("events", "dead_letters"))
 
 
 def _row_count(settings: Settings, table: str) -> int:
-    store = build_store(settings)
-    uri = store.uri(f"lake/{table}")
+    # A store takes ten milliseconds to make. Stacks of one test each have a bucket of the same name.
+    place = (settings.home, settings.s3_endpoint, settings.s3_bucket, table)
     try:
-        if uri in _open_tables:
-            _open_tables[uri].update_incremental()
+        if place in _open_tables:
+            _open_tables[place].update_incremental()
         else:
-            _open_tables[uri] = DeltaTable(uri, storage_options=store.delta_options())
+            store = build_store(settings)
+            _open_tables[place] = DeltaTable(store.uri(f"lake/{table}"), storage_options=store.delta_options())
     except TableNotFoundError:
         return 0
-    counts = pa.table(_open_tables[uri].get_add_actions(flatten=True))["num_records"]
+    counts = pa.table(_open_tables[place].get_add_actions(flatten=True))["num_records"]
     return sum(counts.to_pylist())
 
 
@@ -128,13 +128,7 @@ def audit(settings: Settings) -> dict[str, Any]:
 
 def metrics(worker: WorkerProcess) -> Counter[str]:
     """The samples of /metrics by name, summed over their labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.metrics_port}/metrics", timeout=5) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-    found = Counter[str]()
-    for family in families:
-        for sample in family.samples:
-            found[sample.name] += sample.value  # type: ignore[assignment]
-    return found
+    return sum_metrics(worker.metrics_port)
 
 
 def lines(log: Path, *words: str) -> list[str]:

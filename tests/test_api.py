@@ -406,6 +406,7 @@ BAD: dict[str, tuple[tuple[str, str, Any, dict[str, str]], int, str, str]] = {
 }
 
 
+@pytest.mark.attack("S1")
 @pytest.mark.parametrize("name", BAD)
 def test_bad_request_is_refused_in_awss_shape_and_nothing_of_it_reaches_raw_events(door: Door, name: str) -> None:
     (method, path, body, headers), status, kind, said = BAD[name]
@@ -454,6 +455,7 @@ def test_boto3_reads_the_name_of_each_error(door: Door, service: str, call: tupl
     assert error.value.response["Error"]["Code"] == kind
 
 
+@pytest.mark.attack("S1")
 def test_signature_of_another_service_is_refused(door: Door) -> None:
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -466,6 +468,7 @@ def test_signature_of_another_service_is_refused(door: Door) -> None:
         assert door.ask("POST", "/v1/apps/shop/events", body, dict(request.headers), is_keyed=False)[0] == status, service
 
 
+@pytest.mark.attack("S1")
 def test_same_request_again_within_the_window_lands_with_the_same_ids(door: Door) -> None:
     """A replayed request is harmless: what it writes is what it wrote before, and the worker sets resends aside."""
     from botocore.auth import SigV4Auth
@@ -484,6 +487,7 @@ def test_same_request_again_within_the_window_lands_with_the_same_ids(door: Door
     }
 
 
+@pytest.mark.attack("S1")
 def test_revoked_key_is_refused_within_seconds(door: Door) -> None:
     import datetime as dt
 
@@ -738,6 +742,7 @@ def test_api_that_lets_everybody_in_says_so_when_it_starts(settings: Settings, t
         assert "HEADWATER_API_AUTH is off" in api.log.read_text()
 
 
+@pytest.mark.attack("S1")
 def test_scopes_of_keys_are_kept(door: Door) -> None:
     reader: Any = client("pinpoint", door.api, make_access_key(door.settings, "shop", frozenset({Scope.READ})))
     assert reader.get_app(ApplicationId="shop")["ApplicationResponse"]["Id"] == "shop"

@@ -11,7 +11,6 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,11 @@ from pipeline.stack.supervision import Supervisor
 from pipeline.topics import ensure_topics
 from tests.api_process import ApiProcess, client, make_access_key, make_write_key, serving
 from tests.client_programs import make_node, run
-from tests.conftest import bare_stack
 from tests.stream import landed_ids, rows
 from tests.worker_process import WorkerProcess, running, wait_until
 
 WHEN = "2026-01-01T00:00:00.000Z"
 OUTAGE_SECS = 20
-
-
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A stack of these tests' own, whose Kafka they stop."""
-    with bare_stack(tmp_path_factory.mktemp("own") / "home") as settings:
-        yield settings
 
 
 @pytest.fixture
@@ -142,6 +133,7 @@ def test_app_that_sends_through_an_outage_of_kafka_loses_nothing_if_it_sends_aga
     print(f"lost without the loop: {len(lost)} of {len(control_sent)}, for example {sorted(lost)[0]}")
 
 
+@pytest.mark.full
 @pytest.mark.timeout(900)
 def test_amplify_loses_nothing_through_an_outage_of_kafka_by_its_own_retries(scene: Settings, tmp_path: Path) -> None:
     folder, supervisor = make_node(tmp_path / "node"), Supervisor(scene)
@@ -300,6 +292,7 @@ def test_every_event_answered_accepted_is_in_the_lake_once_though_the_api_is_kil
     assert {event_id: landed[event_id] for event_id in senders.accepted} == dict.fromkeys(senders.accepted, 1)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_an_api_that_answers_before_kafka_does_loses_what_it_accepted(scene: Settings, tmp_path: Path) -> None:
     senders = kill_under_load(scene, tmp_path, 2, "tests.hasty_api")

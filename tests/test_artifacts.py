@@ -14,6 +14,8 @@ from jgo.maven import MavenContext
 from pipeline.stack.artifacts import Artifact, fetch_artifacts, load_lock
 from schemas.errors import UnavailableError
 
+pytestmark = pytest.mark.attack("S9")
+
 BODY = b"a jar" * 1000
 JAR = Artifact("org.example", "thing", "1.0", "", len(BODY), hashlib.sha256(BODY).hexdigest())
 CACHED = Path("org/example/thing/1.0/thing-1.0.jar")

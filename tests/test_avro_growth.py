@@ -24,7 +24,7 @@ LEAST = [("event_type", "string"), ("event_timestamp", "long"), ("application", 
 SCHEMA = {"type": "record", "name": "Click", "fields": [{"name": name, "type": declared} for name, declared in LEAST]}
 HEAD = b"\xc3\x01" + fingerprint(json.dumps(SCHEMA)) + varint(1) + b"c" + varint(1767225600000) + varint(1) + b"s"
 LARGE = 800_000
-# A flush of values such as these, under a limit of the memory that the process may have beyond what it has.
+# A flush of values such as these, 16 GB of JSON, under a limit of the memory that the process may have beyond what it has: twice what the bound needs.
 FLUSH = """
 import resource, sys
 from pathlib import Path
@@ -35,7 +35,7 @@ datums.POOL_BYTES = int(sys.argv[2])
 folder = Path(sys.argv[1])
 read([growing(1)], folder)
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (held + 600_000_000, held + 600_000_000))
+resource.setrlimit(resource.RLIMIT_AS, (held + 1_100_000_000, held + 1_100_000_000))
 found = read([growing(LARGE)] * 20_000, folder).validated
 print(found.parsed.num_rows, found.dead.num_rows)
 """
@@ -54,7 +54,9 @@ def read(values: list[bytes], folder: Path) -> Read:
 
 def flush(folder: Path, pool_bytes: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", FLUSH, str(folder), str(pool_bytes)]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    # What is limited is address space, of which each thread that allocates, and Arrow's own allocator, would reserve more than they use.
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, check=False, env=variables)
 
 
 def test_flush_of_what_grows_without_bound_takes_bounded_memory(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from schemas.tables import FOLDER, load_table
 from sinks.lake import LakeTable
 from tests.avro_records import STREAM_RECORD, as_framed, as_object
 from tests.conftest import RunHeadwater
+from tests.faults.rig.fault_worker import FaultWorker
 from tests.schema_registry import running_registry
 from tests.stream import Record, audit, beside, event, has_landed, landed_ids, lines, metrics, raw_events, rows, send
 from tests.validate_inputs import EVENT, FACETS
@@ -103,7 +104,7 @@ def test_registry_that_is_away_holds_records_back_and_none_is_lost_while_a_contr
         port, address = registry.server_port, registry.address
     rig: dict[str, Any] = {"HEADWATER_FLUSH_SECS_MAX": "0.3", "HEADWATER_AVRO_REGISTRY": address}
     worker = WorkerProcess(settings, tmp_path, **rig)
-    control = WorkerProcess(beside(settings), tmp_path, 1, "tests.rigged_worker", RIG_SHRUGGING="1", **rig)
+    control = FaultWorker(beside(settings), tmp_path, 1, guards_off="registry_wait", **rig)
     documents_sent = [document | {"event_id": f"id-{number}"} for number, document in enumerate(documents(60))]
     records = [
         (key_of(document), as_framed(document, 7) if number % 2 else json.dumps(document).encode())

@@ -56,6 +56,18 @@ def test_one_batch_is_taken_even_when_it_is_larger_than_asked_for_and_no_second(
     assert [len(buffer.take(size)) for size in (1, 199, 100, 100)] == [1, 1, 1, 0]
 
 
+def test_a_batch_larger_than_asked_for_is_taken_chunk_by_chunk_with_its_holes() -> None:
+    chunks = [build_chunk(start, start + 2, [b"x" * 100], [None], [start], [0]) for start in (0, 2, 4)]
+    for size, expected in ((99, [(0, 2), (2, 4), (4, 7)]), (200, [(0, 4), (4, 7)]), (299, [(0, 4), (4, 7)]), (300, [(0, 7)])):
+        buffer, found = buffer_from(0), []
+        buffer.offer(Batch(TOPIC, 0, 1, 0, 7, chunks))
+        while taken := buffer.take(size):
+            found += [(one.start, one.end) for one in taken]
+            assert sum(one.record_count for one in taken) == sum(one.held_bytes for one in taken) // 100
+        assert found == expected
+        assert buffer.bytes_held == 300
+
+
 offers = st.tuples(
     st.just("offer"), st.integers(0, 2), st.integers(0, 3), st.integers(-2, 2), st.integers(1, 3), st.integers(0, 50)
 )  # partition, generation behind, start off, length, bytes

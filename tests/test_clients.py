@@ -362,6 +362,7 @@ MOTO_TESTS = {
 }
 
 
+@pytest.mark.full
 def test_motos_own_tests_of_pinpoint_pass_against_our_server(settings: Settings, topics: list[str], tmp_path: Path) -> None:
     tests = unpack_moto(tmp_path)
     with serving(ApiProcess(settings, tmp_path, HEADWATER_API_AUTH="off")) as api:

@@ -223,7 +223,9 @@ def test_a_locked_file_is_said_to_be_unavailable(tmp_path: Path, monkeypatch: py
         with changing(opened) as connection:
             create_app(connection, "Shop")
 
-    with pytest.raises(UnavailableError, match="database is locked"):
+    with pytest.raises(
+        UnavailableError, match=r"definitions\.db does not answer: database is locked\. Another process has been changing it"
+    ):
         change()
     holder.close()
     change()

@@ -126,6 +126,7 @@ def test_a_process_killed_while_it_exports_leaves_whole_files_only(settings: Set
 
 
 @pytest.mark.parametrize("place", ["s3://{bucket}/lake/endpoints", "s3://{bucket}/", "s3://{bucket}/x/../lake/y"])
+@pytest.mark.attack("S6")
 def test_an_export_never_goes_into_the_lake(settings: Settings, place: str) -> None:
     before = list(build_store(settings).list_objects(""))
     with pytest.raises(UsageError, match=r"the lake's own folder|cannot be used"):
@@ -178,7 +179,7 @@ class Paused:
             self.is_to_go_on.wait()
 
 
-@pytest.mark.parametrize("is_guarded", [True, False])
+@pytest.mark.parametrize("is_guarded", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_of_two_exports_into_one_place_at_once_one_is_whole(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
 ) -> None:

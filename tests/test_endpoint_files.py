@@ -306,6 +306,7 @@ def test_an_empty_file_says_so(name: str, tmp_path: Path) -> None:
     assert "is empty; expected" in outcome.message
 
 
+@pytest.mark.attack("S4")
 def test_a_million_columns_are_refused_in_bounds(tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", "Id," + ",".join(f"Attributes.{number}" for number in range(1_000_000)) + "\n")
     tracemalloc.start()
@@ -388,6 +389,7 @@ def test_the_bound_of_packing_is_met_exactly() -> None:
     assert list(bounds.bound_parts([*parts, b"z"], "a", bounds.UNPACKED_BYTES_FREE)) == [*parts, b"z"]
 
 
+@pytest.mark.attack("S6")
 def test_an_address_that_is_not_there_and_one_in_the_lake_are_wrong_use(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not there; expected a file, a folder or an s3:// address"):
         check(tmp_path / "nowhere.csv", tmp_path)
@@ -558,12 +560,14 @@ def test_a_file_that_was_named_and_is_something_else_is_refused(tmp_path: Path) 
         ("a=1", "a=1"),
     ],
 )
+@pytest.mark.attack("S4")
 def test_a_cell_that_a_spreadsheet_would_run_is_covered_and_comes_back(value: str, cell: str) -> None:
     assert cells.cover(value) == cell
     assert cells.uncover(cell) == value
 
 
-def test_no_exported_cell_begins_as_a_formula_and_without_the_cover_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.attack("S4")
+def test_no_exported_cell_begins_as_a_formula_and_without_the_cover_it_does_control(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = {"Id": "one", "Address": "=1+1", "ApplicationId": "shop", "Attributes": {"a": ["@x"]}, "Metrics": {"m": -1.0}}
     columns = ["Id", "Address", "Attributes.a", "Metrics.m"]
     assert CsvWriter(columns).write(endpoint) == b"one,'=1+1,'@x,-1.0\r\n"

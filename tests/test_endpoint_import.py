@@ -33,7 +33,6 @@ pytestmark = pytest.mark.usefixtures("topics")
 ROWS = 60_000
 # So many that ten runs do not come to their end, however fast the machine.
 KILLED_ROWS = 200_000
-KILLS = 10
 # When each kill comes is chosen anew in every run; IMPORT_SEED repeats one.
 SEED = int(os.environ.get("IMPORT_SEED") or random.SystemRandom().randrange(2**32))
 
@@ -117,12 +116,13 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would(settings: Settings, tmp_
     assert sent_updates(settings) == []
 
 
-def test_an_import_killed_ten_times_sends_every_row_once(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.full)])
+def test_an_import_that_is_killed_again_and_again_sends_every_row_once(settings: Settings, tmp_path: Path, kills: int) -> None:
     path = write_csv(tmp_path / "x.csv", KILLED_ROWS)
     print(f"IMPORT_SEED={SEED}")
     chance = random.Random(SEED)
     throughs = [0]
-    for _ in range(KILLS):
+    for _ in range(kills):
         throughs.append(kill_after(settings, path, chance.uniform(0.0, 0.15)))
     assert throughs == sorted(throughs)
     assert 0 < throughs[-1] < KILLED_ROWS
@@ -133,7 +133,7 @@ def test_an_import_killed_ten_times_sends_every_row_once(settings: Settings, tmp
     found = sent_ids(settings)
     # The ids: what was on its way when the process was killed is sent again under the same id, so each row lands once.
     assert found.keys() == {f"{last.content_hash}/{number}" for number in range(1, KILLED_ROWS + 1)}
-    # Of what the topic has twice there is less than one file more; without the ledger each of the ten runs would have begun anew.
+    # Of what the topic has twice there is less than one file more; without the ledger each of the runs would have begun anew.
     assert sum(found.values()) < 2 * KILLED_ROWS
     assert import_file(settings, path).status is Status.SKIPPED
     # In the lake each row stands exactly once, and what came twice is a dead letter.
@@ -142,6 +142,7 @@ def test_an_import_killed_ten_times_sends_every_row_once(settings: Settings, tmp
     assert len(rows(settings, "dead_letters", ["reason"])) == sum(found.values()) - KILLED_ROWS
 
 
+@pytest.mark.full
 def test_without_the_ledger_all_is_sent_again_and_without_its_ids_it_would_land_twice(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

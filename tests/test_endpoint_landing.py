@@ -19,8 +19,10 @@ from pipeline.stream_status import read_stream_status
 from pipeline.topology import ENDPOINT_UPDATES, topic_name
 from tests.api_process import ApiProcess, client, make_access_key, make_app, serving
 from tests.conftest import RunHeadwater
-from tests.stream import Record, beside, events, landed_ids, metrics, rows, send
-from tests.test_exactly_once import SEED, Load, rows_in_lake, run_under_kills
+from tests.faults.rig.fault_worker import FaultWorker
+from tests.faults.rig.kills import acknowledged, land_under_kills
+from tests.faults.rig.load import Load
+from tests.stream import Record, beside, events, landed_count, landed_ids, metrics, rows, send
 from tests.update_records import ENDPOINT, document, encode, update
 from tests.worker_process import WorkerProcess, running, wait_until
 
@@ -44,7 +46,15 @@ def landed_updates(settings: Settings) -> Counter[str]:
 
 
 def has_rows(settings: Settings, count: int) -> bool:
-    return sum(len(rows(settings, table)) for table in ("events", "endpoint_updates", "dead_letters")) == count
+    return count_rows(settings) == count
+
+
+def has_rows_at_least(settings: Settings, count: int) -> bool:
+    return count_rows(settings) >= count
+
+
+def count_rows(settings: Settings) -> int:
+    return landed_count(settings, "events", "endpoint_updates", "dead_letters")
 
 
 def land(settings: Settings, folder: Path, count: int, **rig: str) -> None:
@@ -56,31 +66,39 @@ def land(settings: Settings, folder: Path, count: int, **rig: str) -> None:
 class UpdateLoad(Load):
     """The same load, of updates of endpoints."""
 
-    topic = ENDPOINT_UPDATES
+    def build_record(self, number: int, chance: random.Random) -> tuple[bytes, bytes, str]:
+        update_id = str(uuid.UUID(int=chance.getrandbits(128)))
+        return *update(update_id, f"Phone-{chance.randrange(500)}", arrival_timestamp=1764000000000 + number), update_id
 
-    def __init__(self, settings: Settings, seed: int) -> None:
-        super().__init__(settings, seed, per_sec=400)
 
-    def build_record(self, number: int, chance: random.Random) -> Record:
-        return update(
-            str(uuid.UUID(int=chance.getrandbits(128))), f"Phone-{chance.randrange(500)}", arrival_timestamp=1764000000000 + number
-        )
+def land_updates_under_kills(settings: Settings, folder: Path, *steps: str, guards_off: str = "") -> Load:
+    """Updates, resends and garbage, and a worker that dies at each of these steps."""
+    load = UpdateLoad(settings, folder, random.Random(20261124), per_sec=400, topic=updates_topic(settings))
+    land_under_kills(FaultWorker(settings, folder, guards_off=guards_off), load, steps, partial(has_rows_at_least, settings))
+    return load
+
+
+def rows_in_lake(settings: Settings) -> Counter[tuple[int, int, int]]:
+    """(partition, offset, payload hash) of every row."""
+    columns = ["_partition", "_offset", "_payload_hash"]
+    return Counter(row for table in ("endpoint_updates", "dead_letters") for row in rows(settings, table, columns))
 
 
 def test_a_worker_killed_under_load_loses_no_update_and_doubles_none(settings: Settings, topics: list[str], tmp_path: Path) -> None:
-    load = run_under_kills(settings, tmp_path, 4, SEED, build_load=UpdateLoad)
+    steps = ("before dead_letters commit", "after dead_letters commit", "after events commit")
+    load = land_updates_under_kills(settings, tmp_path, *steps)
     summary = summarize(audit_lake(settings))
     assert summary["is_clean"], summary
     assert summary["consumed"] == load.count
     assert min(summary["landed"], summary["dead"], summary["duplicate"]) > 0
-    assert rows_in_lake(settings) == load.acknowledged
+    assert rows_in_lake(settings) == acknowledged(load)
     assert rows(settings) == []
 
 
-def test_without_the_offset_check_the_same_kills_double_updates(settings: Settings, topics: list[str], tmp_path: Path) -> None:
-    load = run_under_kills(settings, tmp_path, 4, SEED, is_guarded=False, build_load=UpdateLoad)
-    assert rows_in_lake(settings) != load.acknowledged
-    assert sum(rows_in_lake(settings).values()) > load.count
+def test_without_the_offset_check_a_kill_doubles_updates_control(settings: Settings, topics: list[str], tmp_path: Path) -> None:
+    load = land_updates_under_kills(settings, tmp_path, "before Kafka commit", guards_off="offset_check")
+    assert rows_in_lake(settings) != acknowledged(load)
+    assert rows_in_lake(settings).total() > load.count
 
 
 def test_updates_of_every_way_in_land_once_each_beside_events_and_dead_letters(

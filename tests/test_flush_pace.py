@@ -104,6 +104,7 @@ def test_workers_commit_to_one_table_no_more_often_than_the_setting_says(setting
     assert 0 < commits <= commits_max(count, secs)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.timeout(900)
 def test_control_without_the_bound_they_commit_more_often(settings: Settings, tmp_path: Path, count: int) -> None:

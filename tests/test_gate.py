@@ -10,6 +10,8 @@ from pipeline.auth.gate import FRESH_SECS, Gate
 from pipeline.auth.guests import GuestDesk
 from pipeline.definitions.key_ring import KeyRing
 
+pytestmark = pytest.mark.attack("S1")
+
 
 @pytest.mark.parametrize("is_away", [False, True], ids=["answers", "is away"])
 def test_however_many_unknown_callers_ask_at_once_the_keys_are_read_once(is_away: bool) -> None:

@@ -16,7 +16,7 @@ def read_guarded(seed: int, **rig: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=os.environ | rig, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, check=False)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_bytes_of_any_kind_are_read_within_their_bounds(seed: int) -> None:
     done = read_guarded(seed)
     assert (done.returncode, done.stdout) == (0, "read within their bounds\n"), done.stderr
@@ -70,6 +70,7 @@ def test_sanitizers_find_nothing_in_what_is_read_and_written(tmp_path: Path) -> 
 
 
 @needs_sanitizer
+@pytest.mark.full
 def test_control_sanitizers_find_what_is_written_beyond_its_end(tmp_path: Path) -> None:
     cut = "realloc(heap->bytes, (size_t)capacity)"
     assert cut in (build.FOLDER / "heap.h").read_text()

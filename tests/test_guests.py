@@ -8,6 +8,8 @@ import pytest
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.guests import IDENTITY, LIFE_SECS, GuestDesk
 
+pytestmark = pytest.mark.attack("S1")
+
 POOL, OTHER = "us-east-1:00000000-0000-4000-8000-000000000001", "eu-west-1:00000000-0000-4000-8000-000000000002"
 POOLS = {POOL: "shop", OTHER: "news"}
 NOW = 1_764_000_000.0

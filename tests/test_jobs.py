@@ -221,6 +221,7 @@ def test_a_job_says_a_hundred_things_of_all_its_files_together(shop: Engine) -> 
     assert len(json.loads(tally.columns()["failures_json"])) == 100
 
 
+@pytest.mark.attack("S5")
 @pytest.mark.parametrize(
     ("allowed", "address", "said"),
     [
@@ -245,6 +246,7 @@ def test_a_job_says_a_hundred_things_of_all_its_files_together(shop: Engine) -> 
         ((), "file:///etc/passwd", "cannot be used"),
     ],
 )
+@pytest.mark.attack("S6")
 def test_addresses_of_jobs_are_those_of_the_app_or_that_the_setting_allows(allowed: tuple[str, ...], address: str, said: str) -> None:
     settings = Settings(job_urls=allowed, s3_bucket="headwater")
     if said:
@@ -477,6 +479,7 @@ def test_a_job_of_too_many_files_fails_and_says_so(quick: Settings, monkeypatch:
     assert not sent_updates(quick)
 
 
+@pytest.mark.attack("S5")
 @pytest.mark.parametrize("is_guarded", [True, False])
 def test_a_delta_log_leads_no_job_to_files_of_another_app(quick: Settings, monkeypatch: pytest.MonkeyPatch, is_guarded: bool) -> None:
     store = build_store(quick)

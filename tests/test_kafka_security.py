@@ -30,6 +30,8 @@ from tests.secured_kafka import PROTOCOLS, SecuredStack, running_secured_stack
 from tests.stream import events, landed_count, lines, raw_events
 from tests.worker_process import WorkerProcess, running, wait_until
 
+pytestmark = pytest.mark.attack("S2")
+
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredStack]:

@@ -32,6 +32,8 @@ from pipeline.definitions.tables import metadata
 from pipeline.definitions.vault import Vault, VaultError, build_vault
 from schemas.errors import SettingError, UsageError
 
+pytestmark = pytest.mark.attack("S1")
+
 NOON = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 
 

@@ -19,6 +19,8 @@ from pipeline.definitions.vault import build_vault
 from pipeline.stack.programs import environment
 from tests.conftest import headwater
 
+pytestmark = pytest.mark.attack("S1")
+
 POOL = "eu-central-1:0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 
 Run = Callable[..., tuple[int, str, str]]

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 import pipeline.maintenance.compact
@@ -178,14 +177,6 @@ def test_a_file_that_cannot_be_read_costs_its_table_and_no_other(settings: Setti
     assert (reports["events"]["failure"], reports["events"]["rows_compacted"], rows_of(settings)) == (None, 80, lander.landed)
 
 
-def test_control_two_that_optimize_double_every_row(settings: Settings, lander: Lander) -> None:
-    store = build_store(settings)
-    rivals = [DeltaTable(store.uri("lake/events"), storage_options=store.delta_options()) for _ in range(2)]
-    for rival in rivals:
-        rival.optimize.compact(target_size=10_000_000)
-    assert rows_of(settings) == Counter({row: 2 for row in lander.landed})
-
-
 STEPS = [
     "before dedup_keys read",
     "before dedup_keys upload",
@@ -294,26 +285,6 @@ def test_an_unsafe_grace_is_refused(grace_hours: float) -> None:
     with pytest.raises(UsageError, match=r"'--grace-hours' is .*; expected 168 \(seven days\) or more"):
         require_safe_grace(grace_hours)
     require_safe_grace(168)
-
-
-def test_the_command_refuses_an_unsafe_grace_and_deletes_nothing(settings: Settings, lander: Lander, run_headwater: RunHeadwater) -> None:
-    before = _stored(settings)
-    done = run_headwater("maintain", "--full-vacuum", "--grace-hours", "24")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "'--grace-hours' is 24; expected 168" in done.stderr
-    assert _stored(settings) == before
-    assert run_headwater("maintain", "--full-vacuum").returncode == 0
-    assert _stored(settings) == before
-
-
-def test_control_a_full_vacuum_without_grace_breaks_the_late_commit(settings: Settings, lander: Lander) -> None:
-    table = open_table(settings)
-    waiting = table.upload(as_arrow(load_table("events"), [event()]))
-    table._delta().vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
-    table.refresh()
-    table.commit(waiting, {"x": 1})
-    with pytest.raises(FileNotFoundError):
-        rows_of(settings)
 
 
 def _stored(settings: Settings) -> list[str]:

@@ -51,6 +51,7 @@ def land_days(settings: Settings, days: int, is_maintained: bool) -> tuple[Lande
     return lander, opened
 
 
+@pytest.mark.full
 @pytest.mark.timeout(900)
 def test_after_a_week_of_commits_a_query_opens_no_more_than_after_a_day(settings: Settings, run_headwater: RunHeadwater) -> None:
     lander, opened = land_days(settings, DAYS, is_maintained=True)
@@ -69,6 +70,7 @@ def test_after_a_week_of_commits_a_query_opens_no_more_than_after_a_day(settings
     assert f"{DAYS * COMMITS_A_DAY * ROWS}," in before
 
 
+@pytest.mark.full
 @pytest.mark.timeout(900)
 def test_control_without_maintenance_each_commit_is_one_more_file_and_one_more_log_file_to_open(settings: Settings) -> None:
     lander, opened = land_days(beside(settings), 2, is_maintained=False)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import botocore.exceptions
 import pytest
@@ -13,6 +13,7 @@ from pipeline.stores import build_store
 from sinks.probe import UnfitStoreError, probe_store
 from sinks.store import Store
 from tests.conftest import RunHeadwater
+from tests.loopback_server import serving_loopback
 
 # Is the nth PUT of a key let through?
 Rule = Callable[[str, int], bool]
@@ -45,13 +46,8 @@ def store_that(lets: Rule, deletes: bool = True) -> Iterator[Store]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    try:
-        yield Store(f"http://127.0.0.1:{server.server_port}", "us-east-1", "lake", "key", "secret")
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving_loopback(Handler) as address:
+        yield Store(address, "us-east-1", "lake", "key", "secret")
 
 
 def only_the_first(key: str, number: int) -> bool:

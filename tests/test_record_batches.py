@@ -11,7 +11,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.batch import ORIGIN_HEADER, Batch, Chunk, build_records
+from agents.batch import ORIGIN_HEADER, Batch, Chunk, build_records, leave_out_large
 from pipeline.record_batches import ChunkedPartitionRecords, RawRecords, read_chunk
 
 ORIGIN = b"AAAAAAAAAAAAAAAAAAAAAA/3/41"
@@ -126,3 +126,29 @@ def test_segments_of_an_old_kafka_are_read(magic: Any) -> None:
     found = [(offset, key, value) for chunk in chunks for offset, _, key, value in told(chunk)]
     assert found == [(1, b"k", b"v1"), (2, b"k", b"v2")]
     assert wanted == 3
+
+
+@few
+@given(RECORDS, st.sampled_from(CODECS), st.integers(0, 41))
+def test_of_values_that_are_too_large_size_and_hash_go_on_and_nothing_else_changes(
+    records: list[Record], codec: int, bytes_max: int
+) -> None:
+    chunk = read_chunk(0, len(records), build_batch(records, codec))
+    whole, without = (
+        build_records([Batch("t", 0, 0, one.start, one.end, [one])], ["id"]) for one in (chunk, leave_out_large(chunk, bytes_max))
+    )
+    values = [None if value is None or len(value) > bytes_max else value for _, value, _, _ in records]
+    assert without["value"].to_pylist() == values
+    assert without.drop_columns("value").equals(whole.drop_columns("value"))
+
+
+def test_a_poll_ends_when_enough_is_unpacked_and_the_next_begins_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.record_batches.POLL_BYTES_MAX", 2000)
+    raw = b"".join(build_batch([(b"k", b"x" * 900, 1, [])], 4, number) for number in range(5))
+    found: list[Chunk] = []
+    for _ in range(4):
+        start = found[-1].end if found else 0
+        reader = ChunkedPartitionRecords("t", RawRecords(raw[len(raw) // 5 * start :]), [], start, None, None, True, 0)
+        found += list(reader)
+        assert reader.next_fetch_offset == found[-1].end
+    assert [(chunk.start, chunk.end) for chunk in found] == [(number, number + 1) for number in range(5)]

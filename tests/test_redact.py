@@ -22,6 +22,8 @@ from agents.validate import ValidateRules, validate_batch
 from schemas.errors import UsageError
 from schemas.records import RECORDS
 
+pytestmark = pytest.mark.attack("S7")
+
 KEY = b"a key for tests"
 AT = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
 EVENT = {"event_id": "e1", "event_type": "cart.add", "event_timestamp": 1767225600000, "application": {"app_id": "shop"}}
@@ -239,7 +241,7 @@ def test_seeded_private_values_are_nowhere_in_events_or_dead_letters() -> None:
     assert events["attribute_email"].to_pylist().count(hashed(SECRETS[0])) == 2
 
 
-def test_without_redaction_the_same_values_are_found() -> None:
+def test_without_redaction_the_same_values_are_found_control() -> None:
     landed, events, dead = landed_bytes(OFF)
     assert [secret for secret in SECRETS if secret.encode() in landed] == list(SECRETS)
     assert len(events) + len(dead) == len(seeded_values())

@@ -5,8 +5,8 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import random
 import re
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,6 @@ import fastavro.schema
 import fastavro.validation
 import pyarrow as pa
 import pytest
-import xxhash
 
 from agents.flush_report import FlushReport
 from agents.land import Position, Range
@@ -38,6 +37,9 @@ from schemas.tables import FOLDER, load_table
 from sinks.lake import LakeTable
 from sinks.store import Store
 from tests.conftest import RunHeadwater
+from tests.faults.rig.fault_worker import FaultWorker
+from tests.faults.rig.kills import land_under_kills
+from tests.faults.rig.load import Load
 from tests.refusals import ENVELOPE, REFUSED, envelope
 from tests.stream import GARBAGE, audit, events, has_landed, metrics, raw_events, rejected_events, rows, send
 from tests.test_doctor import look, only
@@ -458,28 +460,20 @@ def _check_replay(settings: Settings, run_headwater: RunHeadwater) -> None:
 # kill -9
 
 
-def land_under_kills(settings: Settings, folder: Path, kills: int, is_guarded: bool) -> Counter[int]:
-    """Send refusals while a worker kills itself before steps of landing them, until one lands the rest; returns their hashes, as signed."""
-    rig = {"RIG_SEED": "5", "RIG_FILE": str(folder / "starts"), "HEADWATER_FLUSH_SECS_MAX": "0.2"}
-    rig |= {} if is_guarded else {"RIG_UNGUARDED": "1"}
-    worker = WorkerProcess(settings, folder, 0, "tests.rigged_worker", **rig)
-    sent, killed = Counter[int](), 0
-    with running(worker):
-        while killed < kills:
-            refusals = [envelope(event_id=f"id-{len(sent)}-{number}") for number in range(10)]
-            send(settings, [(b"shop/%d" % number, value) for number, value in enumerate(refusals)], topic=rejected_events(settings))
-            sent.update(xxhash.xxh3_64_intdigest(value) for value in refusals)
-            if not worker.is_running:
-                killed += 1
-                if killed < kills:
-                    worker.start()
-            time.sleep(0.3)
-    rest = {} if is_guarded else {"RIG_UNGUARDED": "1"}
-    finisher = WorkerProcess(settings, folder, 0, "tests.rigged_worker", **rest)
-    with running(finisher):
-        wait_until(lambda: len(set(hashes(settings))) >= len(sent), f"all {len(sent)} refusals in the lake")
-        assert finisher.stop() == 0
-    return sent
+class RefusalLoad(Load):
+    """A load of what the collector refused."""
+
+    def build_record(self, number: int, chance: random.Random) -> tuple[bytes, bytes, str]:
+        return b"shop/%d" % chance.randrange(10), envelope(event_id=f"id-{number}"), f"id-{number}"
+
+
+def land_refusals_under_kills(settings: Settings, folder: Path, *steps: str, guards_off: str = "") -> Counter[int]:
+    """Refusals, and a worker that dies at each of these steps of landing them; returns the hashes of what was sent."""
+    topic = rejected_events(settings)
+    load = RefusalLoad(settings, folder, random.Random(5), per_sec=30, resent=0, malformed=0, topic=topic)
+    worker = FaultWorker(settings, folder, guards_off=guards_off)
+    land_under_kills(worker, load, steps, lambda count: len(set(hashes(settings))) >= count)
+    return Counter(entry["payload_hash"] % (1 << 64) for entry in load.ledger.entries())
 
 
 def hashes(settings: Settings) -> Counter[int]:
@@ -488,15 +482,16 @@ def hashes(settings: Settings) -> Counter[int]:
 
 @pytest.mark.timeout(600)
 def test_a_worker_killed_in_mid_flush_of_what_was_refused_lands_each_once(settings: Settings, topics: list[str], tmp_path: Path) -> None:
-    sent = land_under_kills(settings, tmp_path, 3, is_guarded=True)
+    steps = ("before dead_letters commit", "after dead_letters commit", "after events commit")
+    sent = land_refusals_under_kills(settings, tmp_path, *steps)
     assert hashes(settings) == sent
     found = audit(settings)
     assert found["is_clean"], found
-    assert (found["consumed"], found["dead"], found["landed"]) == (len(sent), len(sent), 0)
+    assert (found["consumed"], found["dead"], found["landed"]) == (sent.total(), sent.total(), 0)
 
 
 @pytest.mark.timeout(600)
-def test_without_the_offset_check_the_same_kills_double_what_was_refused(settings: Settings, topics: list[str], tmp_path: Path) -> None:
-    sent = land_under_kills(settings, tmp_path, 3, is_guarded=False)
+def test_without_the_offset_check_a_kill_doubles_what_was_refused_control(settings: Settings, topics: list[str], tmp_path: Path) -> None:
+    sent = land_refusals_under_kills(settings, tmp_path, "before Kafka commit", guards_off="offset_check")
     assert hashes(settings) != sent
-    assert sum(hashes(settings).values()) > len(sent)
+    assert hashes(settings).total() > sent.total()

@@ -22,7 +22,7 @@ from tests.conftest import RunHeadwater
 from tests.lake_rows import as_arrow, dead_letter
 from tests.rigged_replay import STEPS
 from tests.stream import GARBAGE, Record, audit, event, has_landed, landed_count, landed_ids, raw_events, rows, send
-from tests.test_worker_topics import delete_records
+from tests.topic_changes import delete_records
 from tests.worker_process import WorkerProcess, running, wait_until
 
 # A command or a worker takes its time where other tests run beside it.
@@ -263,7 +263,7 @@ LETTERS = [
 
 
 def fixed_by(expression: str) -> list[bytes | None]:
-    fix = SqlFix(expression, 10)
+    fix = SqlFix(expression, 10, 500_000_000)
     try:
         return fix.apply(as_arrow(load_table("dead_letters"), LETTERS))
     finally:
@@ -284,6 +284,7 @@ def test_a_fix_by_sql_gives_each_dead_letter_its_new_value(expression: str, expe
     assert fixed_by(expression) == expected
 
 
+@pytest.mark.attack("S3")
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
@@ -307,8 +308,9 @@ def test_a_fix_by_sql_that_is_more_than_an_expression_of_values_is_refused(expre
     assert message in str(refused.value)
 
 
+@pytest.mark.attack("S3")
 def test_a_fix_by_sql_that_takes_too_long_is_named_with_its_limit() -> None:
-    fix = SqlFix("(select sum(a.range * b.range) from range(1000000) a, range(1000000) b)::text", 0.2)
+    fix = SqlFix("(select sum(a.range * b.range) from range(1000000) a, range(1000000) b)::text", 0.2, 500_000_000)
     try:
         with pytest.raises(UsageError, match=r"took longer than 0\.2 s for a chunk of 3 dead letters \(HEADWATER_QUERY_SECS_MAX\)"):
             fix.apply(as_arrow(load_table("dead_letters"), LETTERS))

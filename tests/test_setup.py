@@ -20,6 +20,7 @@ LOCKS = [
 ]
 
 
+@pytest.mark.attack("S9")
 @pytest.mark.parametrize("lock", LOCKS)
 def test_locks_pin_every_library_by_hash_and_name_no_registry(lock: str) -> None:
     text = (ROOT / lock).read_text()
@@ -31,6 +32,7 @@ def test_locks_pin_every_library_by_hash_and_name_no_registry(lock: str) -> None
     assert "index" not in re.sub(r"^[a-z0-9.\-]+==.*", "", text, flags=re.MULTILINE)
 
 
+@pytest.mark.attack("S9")
 def test_the_lock_of_nodes_libraries_pins_each_by_hash_and_names_no_registry() -> None:
     own, *libraries = json.loads((ROOT / "tests/clients/package-lock.json").read_text())["packages"].items()
     assert own[1]["dependencies"] == json.loads((ROOT / "tests/clients/package.json").read_text())["dependencies"]
@@ -38,6 +40,7 @@ def test_the_lock_of_nodes_libraries_pins_each_by_hash_and_names_no_registry() -
     assert [name for name, library in libraries if "resolved" in library] == []
 
 
+@pytest.mark.attack("S9")
 def test_the_locks_hold_what_the_project_depends_on() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -15,6 +15,8 @@ from pipeline.auth.claim import Claim, SignedRequest, check_time, read_claim
 from pipeline.auth.errors import DeniedError
 from pipeline.auth.sigv4 import check_signature
 
+pytestmark = pytest.mark.attack("S1")
+
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 HOST = "127.0.0.1:8080"
@@ -97,7 +99,7 @@ def test_what_botocore_signs_is_let_in_and_a_changed_byte_is_not(
     assert not is_let_in(changed(request, "x-odd", "other"), sent)
 
 
-def test_with_the_comparison_off_a_wrong_secret_would_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_the_comparison_off_a_wrong_secret_is_let_in_control(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.auth.sigv4.hmac.compare_digest", lambda *_: True)
     request, body = sign()
     assert is_let_in(request, body, "another secret")

@@ -76,6 +76,7 @@ def test_every_figure_of_the_ledger_is_what_the_core_views_say(
     assert done.returncode == 1
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("topics")
 def test_without_deduplication_the_comparison_shows_the_resends(settings: Settings, run_headwater: RunHeadwater, tmp_path: Path) -> None:
     ledger = simulate_into_lake(settings, run_headwater, tmp_path, dedup_enabled="false")

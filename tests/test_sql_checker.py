@@ -21,6 +21,8 @@ from pipeline.ask.views import askable, load_views
 from pipeline.config import load_settings
 from tests.lake_rows import at, event, memory_lake, purchase
 
+pytestmark = pytest.mark.attack("S3")
+
 VIEWS = askable(load_views())
 RUNS, FAILS = True, False
 
@@ -249,7 +251,7 @@ def test_attack_is_refused_and_the_error_names_it_and_the_way_out(
 
 
 @pytest.mark.parametrize(("sql", "_named", "runs"), ATTACKS)
-def test_without_the_checker_the_attack_is_not_refused_by_us(
+def test_without_the_checker_the_attack_is_not_refused_by_us_control(
     open_con: duckdb.DuckDBPyConnection, tmp_path: Path, sql: str, _named: str, runs: bool
 ) -> None:
     """The control of the test above."""

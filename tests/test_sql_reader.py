@@ -23,6 +23,8 @@ from schemas.tables import TableSchema, load_table
 from tests.conftest import free_port_offset
 from tests.lake_rows import at, dead_letter, event, purchase, write_lake
 
+pytestmark = pytest.mark.attack("S3")
+
 
 def ask(reader: Reader, sql: str) -> list[tuple[object, ...]]:
     with reader.ask(sql) as answer:

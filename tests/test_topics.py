@@ -1,8 +1,12 @@
 """The topics that Headwater makes: append time, sizes, retention; what is there is left alone."""
 
+from typing import Any
+from unittest import mock
+
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from kafka.admin import NewTopic
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaConnectionError
 
 from pipeline.config import Settings, load_settings
 from pipeline.kafka_admin import open_admin
@@ -52,3 +56,27 @@ def test_state_topics_are_compacted_and_the_others_expire(settings: Settings) ->
 def test_a_kafka_that_does_not_answer_is_named_with_its_setting() -> None:
     with pytest.raises(UnavailableError, match=r"Kafka at '127\.0\.0\.1:1' \(HEADWATER_KAFKA\)"):
         ensure_topics(load_settings(kafka="127.0.0.1:1"))
+
+
+def refuse(times: int) -> Any:
+    """kafka-python's client, which finds the broker that it has drawn away so often: a cluster names one that is gone for seconds after its end."""
+    left, list_topics = iter(range(times)), KafkaAdminClient.list_topics
+
+    def list_or_refuse(admin: KafkaAdminClient) -> Any:
+        if next(left, None) is not None:
+            raise KafkaConnectionError("111 ECONNREFUSED")
+        return list_topics(admin)
+
+    return mock.patch.object(KafkaAdminClient, "list_topics", list_or_refuse)
+
+
+def test_another_broker_is_asked_when_the_first_one_is_away(settings: Settings) -> None:
+    with refuse(times=3):
+        assert len(ensure_topics(settings)) == 5
+    assert ensure_topics(settings) == []
+
+
+def test_brokers_that_are_all_away_do_not_answer_and_are_not_said_to_refuse(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.topics.ANSWER_SECS_MAX", 0.5)
+    with refuse(times=1000), pytest.raises(UnavailableError, match=r"does not answer \(KafkaConnectionError: .*ECONNREFUSED"):
+        ensure_topics(settings)

@@ -317,6 +317,11 @@ KEPT: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]] = 
         {"metrics": [("a", 9.5), ("b", 1000.0), ("h", 2.0)]},
         {"metrics": {"c": "x", "d": True, "e": None, "f": {"g": 1}, "i": " 1", "j": "NaN", "k": "1e999"}},
     ),
+    "control characters in a document": (
+        {"facets": {"a": "\0\x01\x1f", "b\x02": ["\x03"]}},
+        {"facets": '{"a":"\\u0000\\u0001\\u001f","b\\u0002":["\\u0003"]}'},
+        None,
+    ),
     "metrics a list": ({"metrics": [1]}, {"metrics": []}, {"metrics": [1]}),
     "endpoint an object": (
         {"client_context": {"custom": {"endpoint": {"User": {"UserId": "u1"}}, "cart": "c1"}, "env": {"locale": "x"}}},

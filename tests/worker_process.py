@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,19 +10,23 @@ from pathlib import Path
 
 from pipeline.config import Settings
 from pipeline.stack.programs import environment
+from tests.forked_command import Forked, start_python
 
-WAIT_SECS_MAX = 60.0
+WAIT_SECS_MAX = 180.0
 
 
 class WorkerProcess:
-    """`headwater worker` with settings of a test. `module` may name a rigged one; `rig` is its environment."""
+    """`headwater worker` with settings of a test, started as `start_python` says. `module` may name a rigged one; `rig` is its environment."""
+
+    checkout: Path | None = None
+    """The folder whose code runs; this one unless it is set."""
 
     def __init__(self, settings: Settings, folder: Path, number: int = 0, module: str = "pipeline.commands.worker", **rig: str) -> None:
         self.settings, self.module, self.rig = settings, module, rig
         self.name = f"worker-{number}"
         self.metrics_port = settings.metrics_address_port + number
         self.log = folder / f"{self.name}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self) -> "WorkerProcess":
         variables = os.environ | environment(self.settings)
@@ -36,10 +39,7 @@ class WorkerProcess:
             "from pipeline.cli import main; main()" if self.module == "pipeline.commands.worker" else f"import {self.module} as m; m.main()"
         )
         arguments = ["worker"] if self.module == "pipeline.commands.worker" else []
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments], env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self.process = start_python(code, arguments, variables, self.log, self.checkout)
         return self
 
     @property
@@ -76,9 +76,13 @@ def running(*workers: WorkerProcess) -> Iterator[None]:
 
 
 def wait_until(is_true: Callable[[], bool], what: str, secs_max: float = WAIT_SECS_MAX) -> None:
-    """Wait for a condition; fails by name when it does not come."""
-    end = time.monotonic() + secs_max
+    """Wait for a condition; fails by name when it does not come.
+
+    Asking takes time from what is waited for: the longer that took, the seldomer.
+    """
+    start = time.monotonic()
     while not is_true():
-        if time.monotonic() > end:
+        waited = time.monotonic() - start
+        if waited > secs_max:
             raise AssertionError(f"after {secs_max:g} s still not: {what}")
-        time.sleep(0.1)
+        time.sleep(min(max(waited / 10, 0.05), 0.5))

@@ -99,7 +99,8 @@ static bool copy_document(Reader *reader, Heap *heap) {
         Text text;
         cursor->at++;
         if (!take_text(cursor, &text)) return false;
-        if (text.has_escape)
+        // The strict reading has written a control character as \u0001 itself, in the one spelling.
+        if (text.has_escape && !reader->is_canonical)
             for (const uint8_t *at = text.start; (at = memchr(at, '\\', (size_t)(text.start + text.size - at))); at += 2)
                 if (at[1] == 'u' || at[1] == '/') return false;
         return heap_append(heap, start, cursor->at - start);

@@ -36,6 +36,8 @@ options=--quiet
 for bundle in /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/cert.pem /etc/ssl/ca-bundle.pem; do
     if [ -s "$bundle" ]; then options="$options --system-certs" && break; fi
 done
+# Where Python is told to keep no bytecode, as in images of containers, each process would compile its libraries anew: over two seconds of CPU.
+[ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || options="$options --compile-bytecode"
 echo "Installing what requirements-dev.txt locks into .venv" >&2
 .venv/bin/uv pip sync $options --require-hashes requirements-dev.txt ||
     fail "the libraries could not be installed; see what uv says above: a package registry that it reaches is expected, and the locked files on it."

@@ -25,6 +25,13 @@ class ApiMetrics:
             ["door"],
             registry=registry,
         )
+        self.refusals = Counter(
+            "headwater_api_refusals_total",
+            "Requests refused before they were read, by HTTP status: 500 for a connection too many, 408 for a head too slow, 414 and 431 for "
+            "one too large.",
+            ["status"],
+            registry=registry,
+        )
         self.requests = Counter("headwater_api_requests_total", "Requests, by HTTP status.", ["status"], registry=registry)
         self.seconds = Histogram(
             "headwater_api_request_seconds",
@@ -55,6 +62,8 @@ class ApiMetrics:
             "Attempts to load or follow the endpoints that failed and are made again.",
             registry=registry,
         )
+        for status in ("400", "408", "414", "431", "500"):
+            self.refusals.labels(status)
         for door in DOORS:
             self.accepted.labels(door)
             self.not_stored.labels(door)

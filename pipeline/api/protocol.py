@@ -5,6 +5,7 @@ Slow senders, floods of headers and floods of connections each meet a bound here
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ class HeadLimits:
     secs_max: float
     connections_max: int
     headers_max: int = 100
+    on_refused: Callable[[int], None] = lambda status: None
+    """Told the status of each refusal."""
 
 
 class _RefusedError(Exception):
@@ -134,6 +137,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, kind: str, message: str) -> None:
         self._refusal = (status, kind, message)
         self._stop_waiting()
+        self.limits.on_refused(status)
         request_id = uuid.uuid4()
         body = f'{{"Message":"{message}","RequestID":"{request_id}"}}'.encode()
         head = (

@@ -133,7 +133,12 @@ def build_app(api: Api) -> Starlette:
 
 def build_server(settings: Settings, api: Api) -> uvicorn.Server:
     """The server; `run()` serves until SIGTERM or SIGINT."""
-    limits = HeadLimits(settings.api_header_bytes_max, settings.api_read_secs_max, settings.api_connections_max)
+    limits = HeadLimits(
+        settings.api_header_bytes_max,
+        settings.api_read_secs_max,
+        settings.api_connections_max,
+        on_refused=lambda status: api.metrics.refusals.labels(str(status)).inc(),
+    )
     config = uvicorn.Config(
         build_app(api),
         host=settings.api_host,

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.bare_duckdb import open_duckdb
 from schemas.errors import UsageError
 
 # Of an answer as a table, this many rows are shown unless told; the other formats write all.
@@ -145,7 +146,7 @@ def _write_json(answer: duckdb.DuckDBPyConnection, file: Path) -> int:
 
 
 def _write_parquet(answer: duckdb.DuckDBPyConnection, file: Path) -> int:
-    with duckdb.connect() as writer:
+    with open_duckdb() as writer:
         writer.register("answer", _reader(answer))
         return _count(writer.execute(f"copy (from answer) to '{file}' (format parquet, compression zstd)"))
 
@@ -196,7 +197,7 @@ def _copy(answer: duckdb.DuckDBPyConnection, file: Path, options: str, nested: s
             columns.append(f"{name}::json as {name}")
         else:
             columns.append(name)
-    with duckdb.connect() as writer:
+    with open_duckdb() as writer:
         writer.execute("set TimeZone = 'UTC'")
         writer.register("answer", reader)
         return _count(writer.execute(f"copy (select {', '.join(columns)} from answer) to '{file}' {options}"))

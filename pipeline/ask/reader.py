@@ -16,6 +16,7 @@ from pipeline.ask.lake_relations import create_lake, quoted
 from pipeline.ask.spill import SpillFolder
 from pipeline.ask.sql_checker import check_sql
 from pipeline.ask.views import View, askable, create_views, load_views
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.config import Settings
 from pipeline.stores import build_store
 from schemas.errors import HeadwaterError, UnavailableError, UsageError
@@ -146,14 +147,10 @@ def _open(settings: Settings, store: Store | None) -> Reader:
 
 
 def _connect(settings: Settings, spill: SpillFolder) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(
-        config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,
-            "memory_limit": f"{settings.query_memory_bytes_max}B",
-            "temp_directory": str(spill.path),
-        }
+    con = open_duckdb(
+        python_enable_replacements=False,
+        memory_limit=f"{settings.query_memory_bytes_max}B",
+        temp_directory=str(spill.path),
     )
     con.execute("set TimeZone = 'UTC'")
     # Not in the configuration above: DuckDB 1.5.5 reads it there and does not keep to it.

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.ask.sql_tree import RefusedError, Relation, survey_select
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.config import Settings
 from schemas.errors import UsageError
 
@@ -44,7 +45,7 @@ def load_views(folder: Path = FOLDER) -> list[View]:
     Raises ViewError, which names the file, for a file that is not one bare select with its grain in the first line, reads what
     does not exist or what its layer may not read, or stands in a circle.
     """
-    with duckdb.connect() as parser:
+    with open_duckdb() as parser:
         found = {
             view.name: view
             for layer in LAYERS

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from agents.parsing.exact_json import Unreadable, parse_exactly
+from agents.parsing.exact_json import Unreadable, parse_exactly, shorten
 from agents.parsing.fit import Unfit
 from pipeline.collect import stream_record
 from pipeline.collect.outgoing import (
@@ -79,7 +79,7 @@ class RecordReader:
                 place += 1
                 yield item
         if not place:
-            yield self._refused(Unreadable(Reason.EMPTY, "The record is empty", "one JSON object"), data)
+            yield self._refused(_explain_nothing(data), data)
 
     def _read_value(self, content: bytes, event_id: str | None) -> Iterable[Item]:
         try:
@@ -109,7 +109,7 @@ class RecordReader:
         if named is None:
             record["application"] = (application if isinstance(application, dict) else {}) | {"app_id": self._app_id}
         elif named != self._app_id and not self._may_name_apps:
-            error = f"Field 'application.app_id' is {json.dumps(named)[:100]}; expected '{self._app_id}', the app of this stream and key."
+            error = f"Field 'application.app_id' is {shorten(named)}; expected '{self._app_id}', the app of this stream and key."
             return self._refused(Unfit(Reason.WRONG_TYPE, error, {}), content)
         return self._judge(record, content, event_id)
 
@@ -223,6 +223,15 @@ def _unwrap(data: bytes) -> Iterator[bytes]:
     except BrokenFileError:
         # What breaks off is refused; what stands whole before it is not.
         yield data[place:]
+
+
+def _explain_nothing(data: bytes) -> Unreadable:
+    """Why no value was found in a record: what is wrong with it, where it is not just empty."""
+    try:
+        parse_exactly(data.strip())
+    except Unreadable as error:
+        return error
+    return Unreadable(Reason.EMPTY, "The record is empty", "one JSON object")
 
 
 def _split_array(data: bytes) -> Iterable[bytes]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -10,6 +9,7 @@ import typer
 
 from agents.avro.schemas import AvroSchemas
 from agents.decode_avro import decode_values, find_avro
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.commands.replay import replay
 from pipeline.config import load_settings
 from pipeline.event_stream import build_avro_schemas
@@ -38,7 +38,7 @@ def list_dead_letters(
     if reason and reason not in {one.value for one in Reason}:
         raise UsageError(f"Option '--reason' is '{reason}'; expected one of {', '.join(one.value for one in Reason)}.")
     rows = _dataset(ds.field("reason") == reason if reason else None)
-    connection = duckdb.connect(":memory:")
+    connection = open_duckdb()
     connection.register("rows", rows)
     if count:
         found = connection.sql("select reason, count(*) as dead_letters from rows group by all order by 2 desc, 1")

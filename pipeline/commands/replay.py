@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.config import load_settings
+from pipeline.config import Settings, load_settings
 from pipeline.moments import parse_moment
 from pipeline.replay.fix import Fix, NoFix
 from pipeline.replay.fix_script import ScriptFix
@@ -68,7 +68,7 @@ def replay(
     choice = Choice(
         tuple(reason or ()), parse_moment("--since", since), parse_moment("--until", until), event_id or None, tuple(positions or ())
     )
-    fix = _build_fix(fix_sql, fix_script, settings.query_secs_max)
+    fix = _build_fix(fix_sql, fix_script, settings)
     try:
         report = replay_dead_letters(settings, choice, fix, ReplayOptions(is_sent, sends_invalid, sends_untraceable))
     finally:
@@ -81,12 +81,12 @@ def replay(
     raise typer.Exit(1 if report.untraceable or report.refused else 0)
 
 
-def _build_fix(fix_sql: str, fix_script: Path | None, secs_max: float) -> Fix:
+def _build_fix(fix_sql: str, fix_script: Path | None, settings: Settings) -> Fix:
     if fix_sql and fix_script:
         raise UsageError("Options '--fix-sql' and '--fix-script' are both given; expected one fix.")
     if fix_script:
-        return ScriptFix(fix_script, secs_max)
-    return SqlFix(fix_sql, secs_max) if fix_sql else NoFix()
+        return ScriptFix(fix_script, settings.query_secs_max)
+    return SqlFix(fix_sql, settings.query_secs_max, settings.query_memory_bytes_max) if fix_sql else NoFix()
 
 
 def _print_replay(report: ReplayReport, is_sent: bool, fix_error: str) -> None:

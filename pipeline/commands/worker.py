@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar
 import botocore.exceptions
 import faust
 import typer
+from deltalake.exceptions import DeltaError
 
 from pipeline.config import load_settings
 from pipeline.lean_memory import exempt_what_is_loaded, share_arenas
@@ -43,7 +44,9 @@ def worker() -> None:
     store = build_store(settings)
     _wait_for(f"the S3 store at '{store.endpoint or 'AWS'}' (HEADWATER_S3_ENDPOINT)", lambda: probe_store(store))
     _wait_for(f"Kafka at '{settings.kafka_servers}' (HEADWATER_KAFKA)", lambda: ensure_topics(settings))
-    worker_app = _wait_for("the lake's tables", lambda: build_worker(settings, WorkerMetrics()))
+    # Once: names of metrics are taken for the whole process.
+    metrics = WorkerMetrics()
+    worker_app = _wait_for("the lake's tables", lambda: build_worker(settings, metrics))
     exempt_what_is_loaded()
     serve_metrics(settings.metrics_address_port)
     log.info(
@@ -73,7 +76,7 @@ def _wait_for(what: str, attempt: Callable[[], T]) -> T:
     while True:
         try:
             return attempt()
-        except (UnavailableError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError) as error:
+        except (UnavailableError, DeltaError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, OSError) as error:
             log.warning("Waiting %.1f s for %s: %s", backoff, what, error)
             time.sleep(backoff)
             backoff = min(backoff * 2, 10)

@@ -70,7 +70,8 @@ def translate_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise UnavailableError(f"{_place(engine.url)} does not answer: {_said(error, engine.url)}. {_way_out(engine.url)}") from None
+        way_out = sqlite.LOCKED_WAY_OUT if sqlite.is_locked(error.orig) else _way_out(engine.url)
+        raise UnavailableError(f"{_place(engine.url)} does not answer: {_said(error, engine.url)}. {way_out}") from None
     except DBAPIError as error:
         raise UsageError(f"{_place(engine.url)} cannot be used: {_said(error, engine.url)}. {_way_out(engine.url)}") from None
 

@@ -1,6 +1,7 @@
 """The definitions database as a SQLite file: for its owner alone, several processes at once."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,10 @@ from schemas.errors import UsageError
 
 READS_ONLY = {"reads_only": True}
 _BUSY_SECS_MAX = 15
+LOCKED_WAY_OUT = (
+    f"Another process has been changing it for more than {_BUSY_SECS_MAX} s; nothing was changed by this one. "
+    "Do it again once that one is done; `fuser` and the file's path say which one it is."
+)
 
 
 def file_path(settings: Settings) -> Path:
@@ -46,6 +51,11 @@ def build_engine(path: Path) -> Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Whether SQLite waited for another process in vain."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _prepare(opened: Any, _: object) -> None:

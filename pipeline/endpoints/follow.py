@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.ask.spill import SpillFolder
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.config import Settings
 from pipeline.endpoints.end_offsets import EndOffsets
 from pipeline.endpoints.horizon import read_new_updates
@@ -93,13 +94,4 @@ class EndpointFollower:
 
 def open_table(folder: Path, memory_bytes: int) -> duckdb.DuckDBPyConnection:
     """A DuckDB for the states, a file in this folder."""
-    return duckdb.connect(
-        str(folder / "endpoints.duckdb"),
-        config={
-            "memory_limit": f"{memory_bytes}B",
-            "threads": THREADS,
-            "temp_directory": str(folder),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
+    return open_duckdb(folder / "endpoints.duckdb", memory_limit=f"{memory_bytes}B", threads=THREADS, temp_directory=str(folder))

@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.imports.places import StoredFile
 from pipeline.imports.rows import BrokenFileError, FileError, Row
 
@@ -36,7 +37,7 @@ def read_parquet(file: StoredFile, stream: BinaryIO) -> tuple[list[str], Iterato
 def _read_parquet_rows(file: StoredFile, parquet: pq.ParquetFile) -> Iterator[Row]:
     total = parquet.metadata.num_rows
     number = 0
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with open_duckdb(threads=1) as connection:
         connection.execute("set TimeZone = 'UTC'")
         arrow_batches = parquet.iter_batches(batch_size=BATCH_ROWS)
         while True:

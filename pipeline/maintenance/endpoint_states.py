@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from agents.land import Position
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.endpoints.horizon import read_new_updates, read_waiting
 from pipeline.endpoints.merge import EndpointStates
 from pipeline.endpoints.snapshot import read_covered, read_states
@@ -108,9 +109,7 @@ def _commit(states: KeptTable, before: Sequence[LakeFile], uploads: list[Upload]
 def _open_duckdb(folder: Path, rules: MaintainRules) -> duckdb.DuckDBPyConnection:
     """A DuckDB for the states alone: what its memory does not hold it writes beside the other spilled files."""
     folder.mkdir(parents=True, exist_ok=True)
-    return duckdb.connect(
-        config={"memory_limit": f"{rules.endpoint_memory_bytes}B", "temp_directory": str(folder), "preserve_insertion_order": True}
-    )
+    return open_duckdb(memory_limit=f"{rules.endpoint_memory_bytes}B", temp_directory=str(folder), preserve_insertion_order=True)
 
 
 def _write_files(rows: pa.RecordBatchReader, schema: pa.Schema, folder: Path, stack: ExitStack) -> list[CompactedFile]:

@@ -7,6 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.ask.sql_checker import check_sql
+from pipeline.bare_duckdb import open_duckdb
 from pipeline.replay.fix import hash_fix
 from schemas.errors import UsageError
 
@@ -21,14 +22,13 @@ class SqlFix:
     An error in one row (JSON that is none, say) makes that row null; `first_error` keeps what DuckDB said.
     """
 
-    def __init__(self, expression: str, secs_max: float) -> None:
+    def __init__(self, expression: str, secs_max: float, memory_bytes_max: int) -> None:
         """Raises UsageError for what is no single expression or names what is not allowed."""
         self.fix_hash = hash_fix("sql", expression)
         self.first_error = ""
         self._secs_max = secs_max
-        self._con = duckdb.connect(
-            config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "python_enable_replacements": False}
-        )
+        # What does not fit in memory is not written to disk: a fix sees a chunk of dead letters, and needs little.
+        self._con = open_duckdb(python_enable_replacements=False, memory_limit=f"{memory_bytes_max}B", temp_directory="")
         self._con.execute("set TimeZone = 'UTC'")
         self._con.execute("set enable_external_access = false")
         self._con.execute("set lock_configuration = true")
@@ -77,6 +77,11 @@ class SqlFix:
         except duckdb.InterruptException:
             raise UsageError(
                 f"Option '--fix-sql' took longer than {self._secs_max:g} s for a chunk of {count} dead letters (HEADWATER_QUERY_SECS_MAX); "
+                "expected less: make it simpler, or raise the limit."
+            ) from None
+        except duckdb.OutOfMemoryException:
+            raise UsageError(
+                f"Option '--fix-sql' needed more memory than HEADWATER_QUERY_MEMORY_BYTES_MAX for a chunk of {count} dead letters; "
                 "expected less: make it simpler, or raise the limit."
             ) from None
         finally:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from pipeline.bare_duckdb import open_duckdb
 from schemas.errors import UsageError
 from schemas.records import Reason
 from sinks.dead_letter_replays import Origin
@@ -150,7 +150,7 @@ def select_letters(table: LakeTable, replays: pa.Table, choice: Choice, topics: 
     def ask() -> list[tuple[Any, ...]]:
         # Read here, not by DuckDB: that a file is gone would come out of it as another error.
         dead_rows = table.dataset().to_table(columns=columns, filter=_skip(choice))
-        with duckdb.connect(":memory:") as con:
+        with open_duckdb() as con:
             con.execute("set TimeZone = 'UTC'")
             con.register("dead_rows", dead_rows)
             con.register("replays", replays)

@@ -100,7 +100,7 @@ def _row(what: str, cost: Cost, count: int, note: str) -> Row:
 async def fetch_batches(settings: Settings, count: int, cost: Cost) -> list[Batch]:
     """The first `count` records or more of raw-events, by the transport's own reader; `cost` has what that took."""
     topic = topic_name(settings, RAW_EVENTS)
-    record_batches.install()
+    record_batches.install(settings.message_bytes_max)
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_servers,
         enable_auto_commit=False,

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from pipeline.config import Settings
 from schemas.errors import UsageError
 
 _BUCKET = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
-_EXPECTED = "expected s3://bucket/prefix, its parts neither empty nor . or .."
+_EXPECTED = "expected s3://bucket/prefix, its parts neither empty nor . or .., percent-encoded neither"
 
 
 def check_address(settings: Settings, address: str) -> None:
@@ -27,7 +28,9 @@ def split_s3(address: str) -> tuple[str, str]:
     if (
         not address.startswith("s3://")
         or not _BUCKET.fullmatch(bucket)
-        or any(part in {"", ".", ".."} for part in parts)
+        or "" in parts
+        # Libraries that take it for an address would go up at %2e%2e, too.
+        or any(part in {".", ".."} for part in unquote(key).split("/"))
         or not key.isprintable()
     ):
         raise UsageError(f"Address '{address[:200]}' cannot be used; {_EXPECTED}.")
