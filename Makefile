@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock"
 READY := .venv/.ready
 
-.PHONY: help setup up down status maintain demo example sql views test test-full lint doctor check audit bench bench-quick lock docs
+.PHONY: help setup up down status maintain demo example sql views test test-full lint doctor check audit faults bench bench-quick sbom lock docs
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ check: $(READY) ## Run queries/checks over the lake
 audit: $(READY) ## Prove that every record up to the offsets reached is in the lake once
 	@$(H) audit
 
+faults: $(READY) ## Every fault and attack with a control that must fail, and the report (two hours)
+	@$(PY) -m tests.faults --write tests/faults/REPORT.md $(if $(SEED),--seed $(SEED))
+
 ##@ Measure it
 bench: $(READY) ## What each stage, the whole path and other ways cost, in one table (20 minutes)
 	@$(PY) -m tests.bench
@@ -57,6 +60,8 @@ bench-quick: $(READY) ## The same with fewer events and cases (3 minutes)
 ##@ Ship it
 docs: $(READY) ## Write the reference pages anew from the code
 	@$(PY) -m pipeline.pages.docs
+sbom: $(READY) ## Write what is in it, from the locks (CycloneDX)
+	@$(PY) -m pipeline.pages.sbom
 lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt

@@ -1,0 +1,1 @@
+"""What every row uses: schedules, load and ledger, checkers and verdict, workers with failpoints, figures."""

@@ -1,0 +1,178 @@
+"""Row 3: brokers that are killed or restarted under workers and a producer, one alone and three with replicas."""
+
+import os
+import signal
+import time
+import xmlrpc.client
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Settings
+from pipeline.stack.supervision import Supervisor
+from pipeline.topics import ensure_topics
+from tests.conftest import settings_apart
+from tests.faults.hosts.brokers import NUMBERS, Brokers, running_brokers
+from tests.faults.rig.failpoints import read_journal
+from tests.faults.rig.fault_worker import FaultWorker
+from tests.faults.rig.load import Load
+from tests.faults.rig.proof import Proof
+from tests.faults.rig.refused_sockets import REFUSED_SOCKETS
+from tests.faults.rig.schedule import Schedule
+from tests.faults.rig.sending import wait_for_acks
+from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.watch.drain import Drain, wait_for_drain
+from tests.stream import landed_count
+from tests.test_worker_outages import kill_and_wait, pid_of
+from tests.worker_process import running, wait_until
+
+# The full runs take minutes.
+pytestmark = [pytest.mark.timeout(1800), *REFUSED_SOCKETS]
+
+
+PER_SEC = 500
+# A drain is measured over no less: records that wait when rows land again.
+WAITED_SECS_MIN = 3
+AWAY_SECS = 3
+
+
+def restart(settings: Settings) -> None:
+    """SIGTERM, and a start at once."""
+    for call in ("stopProcess", "startProcess"):
+        Supervisor(settings).call(call, "kafka")
+
+
+def kill_for_good(settings: Settings) -> None:
+    """SIGKILL, and supervisor does not start it again."""
+    os.kill(pid_of(settings, "kafka"), signal.SIGKILL)
+    wait_until(partial(is_stopped, settings), "supervisor leaves it alone")
+
+
+def is_stopped(settings: Settings) -> bool:
+    """What has just died cannot be stopped, until it is started again."""
+    try:
+        Supervisor(settings).call("stopProcess", "kafka")
+    except xmlrpc.client.Fault:
+        return False
+    return True
+
+
+def strike(settings: Settings, load: Load, fault: Callable[[], object]) -> Drain:
+    """Take Kafka away and bring it back, and wait until everything has landed that waited meanwhile."""
+    wait_for_acks(load, PER_SEC)
+    fault()
+    # What the worker had in hand has landed meanwhile.
+    wait_for_acks(load, 1)
+    back_at = time.monotonic()
+    return wait_for_drain(settings, load, back_at, landed_count(settings))
+
+
+def note_drains(proof: Proof, drains: Sequence[Drain]) -> None:
+    """Raises AssertionError unless each of them was one, at twice the input rate or more."""
+    proof.note(resume_secs=[drain.resume_secs for drain in drains], input_per_sec=PER_SEC, drains=len(drains))
+    proof.note(
+        waited_secs_min=round(min(drain.waited_secs for drain in drains), 1),
+        drained_per_sec_min=round(min(drain.per_sec for drain in drains)),
+    )
+    assert min(drain.waited_secs for drain in drains) >= WAITED_SECS_MIN
+    assert min(drain.per_sec for drain in drains) >= 2 * PER_SEC
+
+
+def test_fault_03_one_broker_that_is_killed_or_restarted_costs_the_time_that_it_is_away(
+    own_stack: Settings, tmp_path: Path, schedule: Schedule, proof: Proof
+) -> None:
+    settings = settings_apart(own_stack, tmp_path / "home")
+    ensure_topics(settings)
+    worker = FaultWorker(settings, tmp_path)
+    with running(worker), Load(settings, tmp_path, schedule.chance, per_sec=PER_SEC) as load:
+        wait_until(lambda: landed_count(settings) > 0, "rows")
+        faults = [lambda: kill_and_wait(own_stack, ["kafka"]), lambda: restart(own_stack)]
+        drains = [strike(settings, load, faults[number % 2]) for number in range(schedule.choose(3, 20))]
+        load.stop()
+        wait_for_rows(settings, load.count)
+        assert worker.stop() == 0
+    assert load.errors == 0
+    proof.note(injections=len(drains), producer_errors=load.errors)
+    proof.note_workers(worker)
+    proof.note_findings(judge(settings, load.ledger).require())
+    note_drains(proof, drains)
+
+
+@pytest.mark.full
+def test_fault_03_one_broker_control(own_stack: Settings, tmp_path: Path, schedule: Schedule, proof: Proof) -> None:
+    """A worker leaves in order while its broker is away. Were that there, Kafka would have got the offsets, and nothing would be doubled."""
+    settings = settings_apart(own_stack, tmp_path / "home")
+    ensure_topics(settings)
+    # It stands still after the lake has the records and before Kafka has the offsets.
+    worker = FaultWorker(settings, tmp_path, plan=[{"at": "before Kafka commit", "pass": 3, "do": "stop"}], guards_off="offset_check")
+    with running(worker), Load(settings, tmp_path, schedule.chance, per_sec=PER_SEC) as load:
+        wait_until(lambda: bool(read_journal(worker.journal)), "the worker stands still")
+        kill_for_good(own_stack)
+        assert worker.process is not None
+        worker.process.send_signal(signal.SIGCONT)
+        assert worker.stop(120) == 0
+        Supervisor(own_stack).call("startProcess", "kafka")
+        worker.plan = []
+        wait_for_acks(load, PER_SEC)
+        worker.start()
+        load.stop()
+        wait_for_rows(settings, load.count)
+        assert worker.stop(60) == 0
+    found = judge(settings, load.ledger).found
+    proof.show(f"{found.duplicate:,} records landed twice" if found.duplicate else "")
+
+
+def take_one(settings: Settings, brokers: Brokers, number: int, is_killed: bool, load: Load) -> None:
+    """One of three is away for a while, and the two others go on by themselves."""
+    if is_killed:
+        brokers.kill(number)
+        # For some seconds after its end Kafka names it still: who asks it asks another then.
+        for _ in range(5):
+            ensure_topics(settings)
+    else:
+        brokers.stop(number)
+    wait_for_acks(load, 2 * PER_SEC)
+    waiting = load.count
+    wait_until(lambda: landed_count(settings) >= waiting, "rows land with two brokers", secs_max=240)
+    brokers.start(number)
+
+
+def take_two(brokers: Brokers, numbers: Sequence[int]) -> None:
+    """The one that is left acknowledges nothing and hands nothing out."""
+    brokers.kill(*numbers)
+    time.sleep(AWAY_SECS)
+    brokers.start(*numbers)
+
+
+@pytest.mark.full
+def test_fault_03_three_brokers_of_which_any_is_killed_or_restarted_lose_nothing(
+    own_stack: Settings, tmp_path: Path, schedule: Schedule, proof: Proof
+) -> None:
+    chance = schedule.chance
+    with running_brokers(own_stack, tmp_path / "brokers") as brokers:
+        settings = settings_apart(own_stack, tmp_path / "home", kafka=brokers.servers, topic_replication=3)
+        brokers.wait_until_whole(settings)
+        ensure_topics(settings)
+        workers = [FaultWorker(settings, tmp_path, number) for number in range(2)]
+        drains = []
+        with running(*workers), Load(settings, tmp_path, chance, per_sec=PER_SEC) as load:
+            wait_until(lambda: landed_count(settings) > 0, "rows")
+            times = schedule.choose(3, 9)
+            for count in range(times):
+                wait_for_acks(load, PER_SEC)
+                # Nothing waits for long while two are left: a drain there is only of what two were taken away.
+                if count % 3 == 2:
+                    drains.append(strike(settings, load, partial(take_two, brokers, chance.sample(NUMBERS, 2))))
+                else:
+                    take_one(settings, brokers, chance.choice(NUMBERS), count % 3 == 0, load)
+                brokers.wait_until_whole(settings)
+            load.stop()
+            wait_for_rows(settings, load.count)
+            assert [worker.stop() for worker in workers] == [0, 0]
+        assert load.errors == 0
+        proof.note(injections=times, producer_errors=load.errors)
+        proof.note_workers(*workers)
+        proof.note_findings(judge(settings, load.ledger).require())
+        note_drains(proof, drains)
