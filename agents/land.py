@@ -176,7 +176,7 @@ class Landing:
         self.is_topic_replaced = False
         self.doubts = Doubts()
         self._planned_gaps: dict[str, Gap] = {}
-        self._is_replacement_planned = False
+        self._planned_replacement: dict[str, int] = {}
 
     def take_over(self, candidates: Sequence[Candidate], is_present: Callable[[], bool] = lambda: True) -> Steps:
         """Become the one worker that may commit these partitions; afterwards `owned` has each with the offset to read from.
@@ -201,7 +201,7 @@ class Landing:
             if is_replacement(transactions):
                 if not is_present():
                     raise EndedTopicError
-                self._is_replacement_planned = True
+                self._planned_replacement = dict(transactions)
             for candidate in candidates:
                 self._plan_take_over(candidate, taken, transactions)
             try:
@@ -232,7 +232,7 @@ class Landing:
 
     def look_back(self) -> None:
         """Report what a take-over that failed after its commit has found: nobody else will meet that gap."""
-        if self._planned_gaps or self._is_replacement_planned:
+        if self._planned_gaps or self._planned_replacement:
             self.events.refresh()
             self.doubts.resolve(self.events)
             self._report_what_was_planned()
@@ -385,8 +385,8 @@ class Landing:
         for app_id, gap in self._planned_gaps.items():
             if self.events.committed(app_id) == gap.end:
                 self.gaps.append(gap)
-        self.is_topic_replaced |= self._is_replacement_planned
-        self._planned_gaps, self._is_replacement_planned = {}, False
+        self.is_topic_replaced |= any(self.events.committed(app_id) == own for app_id, own in self._planned_replacement.items())
+        self._planned_gaps, self._planned_replacement = {}, {}
 
     def _plan_take_over(self, candidate: Candidate, taken: dict[Position, Owned], transactions: dict[str, int]) -> None:
         """Fill in what taking this partition over commits and what it gives."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.resources
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -26,17 +26,11 @@ from sinks.lake import LakeTable
 from tests.faults.inputs.sql_attacks import EXPRESSIONS, STATEMENTS, VALUES, Trap, assert_inert, attempt, vary
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
-from tests.faults.wire.canary import Canary, running_canary
+from tests.faults.wire.canary import Canary
 from tests.lake_rows import as_arrow, dead_letter, event, write_lake
 
 LETTERS = as_arrow(load_table("dead_letters"), [dead_letter(value=b'{"a": 1}', event_id="e1", value_bytes=8)])
 MEMORY = 200_000_000
-
-
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    with running_canary() as server:
-        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import contextlib
 import datetime as dt
 import http.client
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -23,7 +22,7 @@ from tests.endpoint_imports import sent_updates
 from tests.faults import guards
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
-from tests.faults.wire.canary import Canary, running_canary
+from tests.faults.wire.canary import Canary
 
 # Addresses that S3Url and S3UrlPrefix are given; BUCKET is the lake's, HOST the canary's host and port.
 ADDRESSES = (
@@ -87,12 +86,6 @@ ADDRESSES = (
     "~/.aws/credentials",
     "",
 )
-
-
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    with running_canary() as server:
-        yield server
 
 
 @pytest.fixture

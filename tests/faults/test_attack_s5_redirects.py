@@ -1,7 +1,6 @@
 """Attack S5: no server that answers with a redirect leads Headwater elsewhere: the registry of schemas, and the store."""
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -18,12 +17,6 @@ from tests.faults import guards
 from tests.faults.rig.proof import Proof
 from tests.faults.wire.canary import Canary, running_canary
 from tests.schema_registry import running_registry
-
-
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    with running_canary() as server:
-        yield server
 
 
 def redirect_registry(canary: Canary) -> str:

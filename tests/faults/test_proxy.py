@@ -1,5 +1,6 @@
 """The fault proxy itself: each fault as a client and a small real server see it."""
 
+import asyncio
 import hashlib
 import http.client
 import random
@@ -15,6 +16,8 @@ import pytest
 from pipeline.config import Settings
 from pipeline.kafka_admin import open_admin
 from tests.faults.wire.proxy import FaultProxy, fault_proxy
+from tests.faults.wire.proxy_pumps import Connection
+from tests.faults.wire.proxy_rules import Rules
 from tests.stream import send
 from tests.worker_process import wait_until
 
@@ -222,6 +225,33 @@ def test_its_end_closes_every_connection_and_the_port(server: Server) -> None:
     with pytest.raises(ConnectionRefusedError):
         ask(proxy)
     assert not [thread for thread in threading.enumerate() if thread.name == "fault-proxy"]
+
+
+def test_a_connection_that_is_told_to_end_while_it_ends_leaves_no_side_open(server: Server) -> None:
+    class Ending(Connection):
+        """Its server has ended it, and its client's side takes a moment to do so."""
+
+        async def _pass_up(self) -> None:
+            try:
+                await asyncio.sleep(10)
+            finally:
+                is_ending.set()
+                await asyncio.sleep(0.05)
+
+        async def _pass_down(self) -> None:
+            raise ConnectionResetError
+
+    async def end_twice() -> bool:
+        near, far = [await asyncio.open_connection("127.0.0.1", server.http.server_port) for _ in range(2)]
+        serving = asyncio.create_task(Ending(Rules(random.Random(1)), near, far).serve())
+        await is_ending.wait()
+        serving.cancel()
+        await asyncio.wait([serving])
+        assert serving.cancelled()
+        return near[1].transport.is_closing() and far[1].transport.is_closing()
+
+    is_ending = asyncio.Event()
+    assert asyncio.run(end_twice())
 
 
 def test_all_traffic_of_a_kafka_client_goes_through_it(settings: Settings, topics: list[str]) -> None:

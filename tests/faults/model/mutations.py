@@ -147,7 +147,12 @@ MUTATIONS = (
     Mutation("how many partitions there were is not kept", "transactions[count_id] = candidate.partition_count", "pass"),
     Mutation("which topic a name stands for is not kept", "transactions |= plan_incarnation(", "dict[str, int]() | plan_incarnation("),
     Mutation("a topic that has ended may come back in the place of its successor", "if not is_present():", "if False:", is_rare=True),
-    Mutation("a topic that was made anew is not reported", "self.is_topic_replaced |= self._is_replacement_planned", "pass", is_rare=True),
+    Mutation(
+        "a topic that was made anew is not reported",
+        "self.is_topic_replaced |= any(self.events.committed(app_id) == own for app_id, own in self._planned_replacement.items())",
+        "pass",
+        is_rare=True,
+    ),
     Mutation("a step may lose a record", "if consumed != accounted:", "if False:"),
     Mutation("a lost end is believed at once", "if known is not None and error.latest < known:", "if True:", **_TAKEOVER, is_rare=True),
     Mutation(

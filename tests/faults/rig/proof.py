@@ -13,7 +13,7 @@ from tests.faults.rig.fault_worker import RSS_BYTES_MAX, FaultWorker
 from tests.faults.rig.findings import Findings
 from tests.faults.rig.schedule import Schedule
 
-WHY_CHARS = 2000
+_WHY_CHARS = 2000
 _NAME = re.compile(r"^test_(?:fault_(?P<fault>\d\d)|attack_(?P<attack>s\d))_")
 
 
@@ -122,7 +122,7 @@ class ProofFile:
 def why_failed(report: pytest.TestReport) -> str:
     """The message of the exception that ended a test, without its trace; '' for one that passed."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message if crash else report.longrepr or "")[:WHY_CHARS] if report.failed else ""
+    return str(crash.message if crash else report.longrepr or "")[:_WHY_CHARS] if report.failed else ""
 
 
 def add_options(parser: pytest.Parser) -> None:

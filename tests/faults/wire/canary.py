@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
 SECRET = "of-the-canary"
 
 
@@ -61,5 +63,10 @@ def running_canary() -> Iterator[Canary]:
             yield canary
         finally:
             canary.shutdown()
-        canary.shutdown()
-        thread.join()
+            thread.join()
+
+
+@pytest.fixture
+def canary() -> Iterator[Canary]:
+    with running_canary() as server:
+        yield server

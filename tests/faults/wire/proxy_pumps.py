@@ -42,10 +42,11 @@ class Connection:
                     self._far_writer.write_eof()
                 await down
         finally:
+            # First: while it waits for its pumps it may be told to end, and would leave the far side open.
+            self.cut()
             for pump in (up, down):
                 pump.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
-            self.cut()
 
     async def _pass_up(self) -> None:
         raise NotImplementedError

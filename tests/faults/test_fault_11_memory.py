@@ -1,11 +1,9 @@
-"""Row 11: a worker that gets too little memory, or too few file descriptors."""
+"""Row 11: a worker that gets too little memory."""
 
 import json
 import random
-import resource
 import signal
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,9 +17,7 @@ from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.sending import send_more
 from tests.faults.rig.verdict import judge, wait_for_rows
-from tests.faults.watch.more_rows import wait_for_more_rows
 from tests.stream import landed_count, lines, metrics
-from tests.tcp_proxy import proxy_to
 from tests.worker_process import running, wait_until
 
 # The full runs take minutes.
@@ -159,48 +155,3 @@ def begin_backlog(worker: FaultWorker, load: Load, schedule: Schedule, count: in
     worker.process.send_signal(signal.SIGSTOP)
     send_more(load, schedule.chance, count)
     worker.process.send_signal(signal.SIGCONT)
-
-
-def test_fault_11_a_worker_without_a_file_descriptor_waits_and_goes_on_by_itself(
-    settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof
-) -> None:
-    resume_secs = list[float]()
-    with proxy_to(settings.s3_port) as wire:
-        store = {
-            "HEADWATER_S3_ENDPOINT": f"http://127.0.0.1:{wire.port}",
-            "HEADWATER_S3_ACCESS_KEY_ID": settings.local_secret("s3", "writer", "access_key_id"),
-            "HEADWATER_S3_SECRET_ACCESS_KEY": settings.local_secret("s3", "writer", "secret_access_key"),
-        }
-        worker = FaultWorker(settings, tmp_path)
-        worker.rig |= store
-        with Load(settings, tmp_path, schedule.chance, per_sec=300) as load, running(worker):
-            wait_until(lambda: landed_count(settings) > 0, "rows")
-            assert worker.process is not None
-            pid = worker.process.pid
-            usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            for _ in range(schedule.choose(3, 20)):
-                failures = count_failures(worker)
-                # What is open stays open, and nothing can be opened; and its connections are broken.
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
-                wire.cut()
-                wire.mend()
-                wait_until(partial(has_failed, worker, failures), "it meets the limit")
-                time.sleep(schedule.chance.uniform(0, schedule.choose(1, 10)))
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
-                resume_secs.append(wait_for_more_rows(settings))
-            load.stop()
-            wait_for_rows(settings, load.count)
-            assert worker.is_running
-            assert worker.stop() == 0
-    proof.note(injections=len(resume_secs), resume_secs=resume_secs, restarts=0)
-    proof.note_workers(worker)
-    proof.note_findings(judge(settings, load.ledger).require())
-
-
-def count_failures(worker: FaultWorker) -> int:
-    """How often something failed and was tried again; /metrics cannot answer while nothing can be opened."""
-    return len(lines(worker.log, "WARNING", "Waiting", "Too many open files"))
-
-
-def has_failed(worker: FaultWorker, before: int) -> bool:
-    return count_failures(worker) > before
