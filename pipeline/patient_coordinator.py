@@ -22,7 +22,7 @@ def install() -> None:
     aiokafka.consumer.consumer.GroupCoordinator = PatientCoordinator
 
 
-class PatientCoordinator(GroupCoordinator):
+class PatientCoordinator(GroupCoordinator):  # type: ignore[misc]
     """aiokafka's, which joins again after such an answer."""
 
     def _push_error_to_user(self, exc: KafkaError) -> Awaitable[object]:
