@@ -6,23 +6,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from pipeline.ask.views import LAKE, create_views, load_views
+from pipeline.ask.layers import LAKE
+from pipeline.ask.library import create_all, create_base, load_library
 from pipeline.config import Settings
 from pipeline.stores import build_store
 from schemas.tables import TableSchema, load_table
+from tests.lazy_lake import LazyLake
 
 Row = Mapping[str, Any]
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _offsets = count()
 
 # Parsed once for all tests.
-all_views = functools.cache(load_views)
+library = functools.cache(load_library)
 
 
 def at(minutes: float = 0, millis: int = 0, days: int = 0) -> datetime:
@@ -84,7 +86,7 @@ def memory_lake(
     endpoint_states: Sequence[Row] = (),
     file: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """All views over these rows, in a DuckDB in which nothing is locked; with `file`, kept there."""
+    """All views and macros over these rows, in a DuckDB in which nothing is locked; with `file`, kept there. Created when they are named."""
     given: dict[str, Sequence[Row]] = {
         "events": events,
         "dead_letters": dead_letters,
@@ -100,8 +102,12 @@ def memory_lake(
             con.register("given", as_arrow(load_table(name), rows))
             con.execute(f"create table {LAKE}.{name} as from given")
             con.unregister("given")
-        create_views(con, all_views(), settings)
-        yield con
+        if file is not None:
+            create_all(con, library(), settings)
+            yield con
+        else:
+            create_base(con, settings)
+            yield cast(duckdb.DuckDBPyConnection, LazyLake(con, library()))
 
 
 def write_lake(settings: Settings, name: str, rows: Sequence[Row], schema: TableSchema | None = None) -> None:
