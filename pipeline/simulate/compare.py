@@ -13,7 +13,7 @@ def compare_ledger(ledger: Mapping[str, Any], ask: Ask) -> list[tuple[str, Any, 
     (while redaction is on, keys of such letters are not kept and their figures differ).
     """
     app = str(ledger["app"]).replace("'", "''")
-    found = _ask_figures(ask, app) | _ask_dead_letters(ask, app) | _ask_types(ask, app) | _ask_dates(ask, app)
+    found = _ask_figures(ask, app) | _ask_dead_letters(ask, app) | _ask_messages(ask, app) | _ask_types(ask, app) | _ask_dates(ask, app)
     expected = _flatten({name: ledger[name] for name in COMPARED})
     found["sent"] = found["landed"] + found["duplicates"] + sum(count for name, count in found.items() if name.startswith("dead_letters."))
     return [(name, expected.get(name, 0), found.get(name, 0)) for name in sorted({**expected, **found}, key=_order)]
@@ -40,6 +40,7 @@ COMPARED = [
     "revenue",
     "delayed_events",
     "bot_events",
+    "messages",
     "event_types",
     "dates",
 ]
@@ -83,6 +84,26 @@ def _ask_dead_letters(ask: Ask, app: str) -> dict[str, Any]:
     counts = {reason: count for reason, count in rows}
     duplicates = counts.pop("duplicate", 0)
     return {"duplicates": duplicates, **{f"dead_letters.{reason}": count for reason, count in counts.items()}}
+
+
+def _ask_messages(ask: Ask, app: str) -> dict[str, Any]:
+    names = (
+        *("sent", "delivered", "bounced", "complained", "opted_out", "opened", "opens", "machine_opened", "machine_opens"),
+        *("clicked", "clicks", "machine_clicked", "machine_clicks"),
+    )
+    rows = ask(
+        f"""
+        select
+            channel || '.' || coalesce(campaign_id, journey_id, 'transactional'),
+            count(sent_at), count(delivered_at), count(bounced_at), count(complained_at), count(opted_out_at),
+            count(opened_at), sum(open_count)::bigint, count(machine_opened_at), sum(machine_open_count)::bigint,
+            count(clicked_at), sum(click_count)::bigint, count(machine_clicked_at), sum(machine_click_count)::bigint
+        from core.deliveries
+        where app_id = '{app}'
+        group by 1
+        """
+    )
+    return {f"messages.{what}.{name}": count for what, *counts in rows for name, count in zip(names, counts, strict=True)}
 
 
 def _ask_types(ask: Ask, app: str) -> dict[str, Any]:

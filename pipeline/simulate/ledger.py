@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.simulate.message_ledger import MessageLedger
 from pipeline.simulate.plan import DAY, MINUTE, Plan
 from pipeline.simulate.records import DUPLICATE, LANDED, Message
 
@@ -36,6 +37,7 @@ class Ledger:
         self._delayed = 0
         self._bot_events = 0
         self._is_activity: dict[str, bool] = {}
+        self._messages = MessageLedger()
 
     def add(self, messages: list[Message]) -> None:
         """Count messages that were sent."""
@@ -47,7 +49,7 @@ class Ledger:
             self._add_landed(message)
 
     def _add_landed(self, message: Message) -> None:
-        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot, behind_ms = message
+        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot, behind_ms, fact = message
         if abs(behind_ms) > CLOCK_MS_MIN:
             event_ms += behind_ms
         day = event_ms // DAY
@@ -77,6 +79,8 @@ class Ledger:
         if arrival_ms - event_ms > DAY and not event_type.startswith("_email."):
             self._delayed += 1
         self._bot_events += is_bot
+        if fact is not None:
+            self._messages.add(fact, endpoint_id, event_ms, arrival_ms)
 
     def report(self) -> dict[str, Any]:
         """All figures, by the keys that `LEDGER_KEYS` explains."""
@@ -109,6 +113,7 @@ class Ledger:
             "revenue": purchases[2] / 100,
             "delayed_events": self._delayed,
             "bot_events": self._bot_events,
+            "messages": self._messages.report(),
             "dates": {
                 _date(day): {
                     "events": self._events[day],
@@ -145,6 +150,7 @@ LEDGER_KEYS = {
     "revenue": "sum of price times quantity, USD",
     "delayed_events": "events other than e-mail's that arrived more than 24 hours after they happened",
     "bot_events": "events of crawlers",
+    "messages": "by channel and campaign, journey or `transactional`: messages sent, delivered, bounced, complained, opted_out; opened and clicked by people and by machines (machine_), and how often (opens, clicks)",
     "dates": "for each UTC day of event_timestamp (of wrong clocks corrected): events, active_endpoints, named_users, sessions (that started), purchases, revenue",
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pipeline.simulate.mails import follow_mail
 from pipeline.simulate.people import Device, Endpoint, Person
 from pipeline.simulate.plan import DAY, HOUR, MINUTE, Plan, make_uuids, raised, seeded, spread
-from pipeline.simulate.records import LANDED, Message
+from pipeline.simulate.records import LANDED, Fact, Message, build_fact
 from pipeline.simulate.shop import ACCOUNT, CAMPAIGNS, FORGOTTEN_CART, WELCOME, Campaign, Journey, compact
 
 DELIVERY_TYPES = {"APNS": "APNS", "GCM": "GCM", "EMAIL": "EMAIL", "SMS": "SMS"}
@@ -37,7 +37,8 @@ def send_campaign(rng: random.Random, plan: Plan, campaign: Campaign, run_ms: in
     run_id = f"{(int(campaign.campaign_id, 16) ^ (run_ms << 64)) & ((1 << 128) - 1):032x}"
     ids = {"campaign_id": campaign.campaign_id, "campaign_activity_id": run_id, "treatment_id": str(cohort % campaign.treatments)}
     attributes = {**ids, "delivery_type": DELIVERY_TYPES[endpoint.channel], "campaign_send_status": status}
-    messages = [message_record(rng, plan.app, "_campaign.send", endpoint, attributes, now, now + 150, names_user=True)]
+    fact = build_fact(campaign.channel, f"decided {status}", ids)
+    messages = [message_record(rng, plan.app, "_campaign.send", endpoint, attributes, now, now + 150, names_user=True, fact=fact)]
     if status == "SUCCESS":
         messages += _follow(rng, plan.app, campaign.title, endpoint, device, ids, now, person.country)
     return messages
@@ -56,7 +57,8 @@ def send_journey(rng: random.Random, plan: Plan, journey: Journey, person: Perso
         "journey_send_status_message": "Message was sent",
         "journey_send_status_code": "200",
     }
-    sent = message_record(rng, plan.app, "_journey.send", endpoint, attributes, now, now + 150, names_user=True)
+    fact = build_fact(journey.channel, "decided SUCCESS", ids)
+    sent = message_record(rng, plan.app, "_journey.send", endpoint, attributes, now, now + 150, names_user=True, fact=fact)
     return [sent, *_follow(rng, plan.app, journey.title, endpoint, device, ids, now, person.country)]
 
 
@@ -122,11 +124,16 @@ def _follow_text(rng: random.Random, app: str, endpoint: Endpoint, ids: dict[str
     done = now + 3000 + int(raised(chance(), 6) * 20 * HOUR)
     price = {"price_in_millicents_usd": SMS_PRICE.get(country, 5310.0)}
     buffered = {**attributes, "record_status": "SUCCESSFUL"}
-    yield message_record(rng, app, "_SMS.BUFFERED", endpoint, buffered, now + 800, now + 1000)
+    yield message_record(
+        rng, app, "_SMS.BUFFERED", endpoint, buffered, now + 800, now + 1000, fact=build_fact("SMS", "BUFFERED", ids, message_id)
+    )
     event_type = "_SMS.SUCCESS" if status in ("DELIVERED", "SUCCESSFUL") else "_SMS.FAILURE"
-    yield message_record(rng, app, event_type, endpoint, {**attributes, "record_status": status}, done, done + 300, price)
+    fact = build_fact("SMS", event_type.removeprefix("_SMS."), ids, message_id)
+    yield message_record(rng, app, event_type, endpoint, {**attributes, "record_status": status}, done, done + 300, price, fact=fact)
     if chance() < 0.004:
-        yield message_record(rng, app, "_SMS.OPTOUT", endpoint, {**attributes, "record_status": "OPTED_OUT"}, done + MINUTE, done + MINUTE)
+        opted_out = {**attributes, "record_status": "OPTED_OUT"}
+        fact = build_fact("SMS", "OPTOUT", ids, message_id)
+        yield message_record(rng, app, "_SMS.OPTOUT", endpoint, opted_out, done + MINUTE, done + MINUTE, fact=fact)
 
 
 def _device_record(rng: random.Random, app: str, event_type: str, device: Device, ids: dict[str, str], now: int) -> Message:
@@ -139,7 +146,7 @@ def _device_record(rng: random.Random, app: str, event_type: str, device: Device
     )
     endpoint = device.endpoint
     message = Message(arrival_ms, endpoint.key, value.encode(), LANDED, event_type, endpoint.endpoint_id, event_ms, arrival_ms)
-    return message._replace(behind_ms=20 - device.skew_ms)
+    return message._replace(behind_ms=20 - device.skew_ms, fact=build_fact("PUSH", event_type.split(".")[1], ids))
 
 
 def message_record(
@@ -152,6 +159,7 @@ def message_record(
     arrival_ms: int,
     metrics: dict[str, float] | None = None,
     names_user: bool = False,
+    fact: Fact | None = None,
 ) -> Message:
     """A record of something that happened to `endpoint`: no device, no session; with `names_user` the endpoint as it then was."""
     (event_id,) = make_uuids(rng, 1)
@@ -166,5 +174,5 @@ def message_record(
     )
     user_id = endpoint.user_id if names_user else None
     return Message(
-        arrival_ms, endpoint.key, value.encode(), LANDED, event_type, endpoint.endpoint_id, event_ms, arrival_ms, user_id=user_id
+        arrival_ms, endpoint.key, value.encode(), LANDED, event_type, endpoint.endpoint_id, event_ms, arrival_ms, user_id=user_id, fact=fact
     )
