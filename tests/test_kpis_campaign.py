@@ -1,0 +1,121 @@
+"""KPIs of campaigns over one small lake of two runs and three channels, every number worked out by hand."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.config import load_settings
+from tests.kpi_rows import Said, kpi_totals
+from tests.lake_rows import Row, at, event
+from tests.message_rows import RUN, ask, decision, mail, text
+
+TODAY = RUN
+TOMORROW = RUN | {"campaign_activity_id": "run-2", "event_timestamp": at(days=1)}
+PUSHED: dict[str, Any] = {"campaign_id": "c2", "campaign_activity_id": "run-3", "treatment_id": "1"}
+TEXTED = {"campaign_id": "c3", "campaign_activity_id": "run-4"}
+
+
+def sent(endpoint_id: str, run: dict[str, Any], *kinds: str) -> list[Row]:
+    """The send to an endpoint, and what followed, ten seconds after each other."""
+    return [mail(kind, 10 * place, endpoint_id=endpoint_id, **run) for place, kind in enumerate(("send", *kinds))]
+
+
+LAKE = [
+    # Campaign c1, today: ann opens twice and clicks twice; ben's bounces hard; cid's bounces softly; eve is held out.
+    *sent("ann", TODAY, "delivered", "open", "open", "click", "click"),
+    *sent("ben", TODAY, "hardbounce"),
+    *sent("cid", TODAY, "softbounce"),
+    decision("EMAIL", "HOLDOUT", endpoint_id="eve"),
+    # Its second run, a day later: ann's is delivered, and opened by a machine four seconds after the send.
+    *sent("ann", TOMORROW, "delivered"),
+    mail("open", 4, endpoint_id="ann", **TOMORROW),
+    # Campaign c2, treatment 1: three pushes, one of them to ann, one opened; a fourth is over its cap.
+    *(decision("PUSH", endpoint_id=endpoint, **PUSHED) for endpoint in ("ann", "fay", "gus")),
+    decision("PUSH", "DAILY_CAP", endpoint_id="hal", **PUSHED),
+    event(event_type="_campaign.opened_notification", event_timestamp=at(9), channel="PUSH", endpoint_id="fay", **PUSHED),
+    # Campaign c3: two texts, one fails; both are charged.
+    text("SUCCESS", 1, 645.0, endpoint_id="ida", **TEXTED),
+    text("FAILURE", 1, 500.0, endpoint_id="joe", message_id="t2", **TEXTED),
+    # Nothing of a campaign.
+    mail("send"),
+]
+
+# Sent: 3 + 1 e-mails, 3 pushes, 2 texts. Delivered: less ben's hard bounce and joe's failure.
+EXPECTED: dict[str, Said] = {
+    "successful-delivery-rate": (7, 9),
+    "email-open-rate": (2, 3),  # ann's two, of four less ben's
+    "push-open-rate": (1, 3),
+    # A day and campaign each: c1 ann and cid, c1 ann a day later, c2 three, c3 ida.
+    "unique-deliveries": (2 + 1 + 3 + 1, None),
+    "successful-deliveries": (7, None),
+    "hard-bounce-rate": (1, 4),
+    "attempted-deliveries": (9, None),
+    "clicks": (2, None),
+    "direct-email-opens": (2, None),
+    "direct-push-opens": (1, None),
+    "sms-spend": (1145, None),
+    "email-open-rate-by-people": (1, 3),
+    "email-open-rate-of-sent": (2, 4),
+    "email-open-rate-of-reported": (2, 2),  # cid's came back, and nobody reported it
+    "clicks-by-people": (2, None),
+    "hard-bounce-rate-of-delivered": (1, 3),
+    # ann's two, three pushes handed over, ida's.
+    "delivery-rate-reported": (6, 9),
+}
+
+
+def test_each_kpi_of_campaigns_is_what_a_person_counts() -> None:
+    found = kpi_totals("campaign_kpis", LAKE)
+    assert {name: EXPECTED[name.split("-grouped-by-")[0]] for name in found} == found
+    assert {name.split("-grouped-by-")[0] for name in found} == set(EXPECTED)
+
+
+def test_kpi_by_run_has_a_row_for_each_run_and_one_of_the_campaign_has_none() -> None:
+    sql = """
+        select campaign_id, treatment_id, campaign_activity_id, sum(numerator), sum(denominator)
+        from kpis.campaign_kpis where kpi_name = '{}' group by all order by all
+    """
+    rows: list[tuple[Any, ...]] = [
+        ("c1", "0", "run-1", 2, 3),
+        ("c1", "0", "run-2", 1, 1),
+        ("c2", "1", "run-3", 3, 3),
+        ("c3", "0", "run-4", 1, 2),
+    ]
+    assert ask(sql.format("successful-delivery-rate-grouped-by-campaign-activity"), LAKE) == rows
+    whole = [("c1", "0", None, 3, 4), ("c2", "1", None, 3, 3), ("c3", "0", None, 1, 2)]
+    assert ask(sql.format("successful-delivery-rate"), LAKE) == whole
+
+
+@pytest.mark.parametrize(
+    ("what", "count"),
+    [
+        # ann, cid, fay, gus, ida over all campaigns and both days; ann and cid of c1; c1's second run ann alone.
+        ("kpi_name = 'unique-deliveries'", 5),
+        ("kpi_name = 'unique-deliveries-grouped-by-campaign' and campaign_id = 'c1'", 2),
+        ("kpi_name = 'unique-deliveries-grouped-by-campaign-activity' and campaign_activity_id = 'run-2'", 1),
+    ],
+)
+def test_unique_deliveries_of_any_range_are_counted_over_endpoints(what: str, count: int) -> None:
+    assert ask(f"select count(distinct endpoint_id) from kpis.unique_endpoints where {what}", LAKE) == [(count,)]
+
+
+def test_machine_opens_are_people_s_when_the_rule_is_off() -> None:
+    sql = "select sum(numerator), sum(denominator) from kpis.campaign_kpis where kpi_name = 'email-open-rate-by-people'"
+    assert ask(sql, LAKE) == [(1, 3)]
+    assert ask(sql, LAKE, load_settings(machine_opens_enabled=False)) == [(2, 3)]
+
+
+def test_opened_push_of_which_no_decision_is_known_counts_as_opened_and_not_as_sent() -> None:
+    opened = event(event_type="_campaign.opened_notification", channel="PUSH", **PUSHED)
+    found = kpi_totals("campaign_kpis", [opened])
+    assert found["push-open-rate"] == (1, 0)
+    assert found["attempted-deliveries-grouped-by-campaign-activity"] == (0, None)
+
+
+def test_two_apps_with_one_campaign_id_are_apart() -> None:
+    sql = "select app_id, numerator from kpis.campaign_kpis where kpi_name like 'attempted-deliveries%' order by 1"
+    assert ask(sql, [decision("PUSH"), decision("PUSH", app_id="blog")]) == [("blog", 1), ("shop", 1)]
+
+
+def test_empty_lake_has_no_days() -> None:
+    assert ask("from kpis.campaign_kpis", []) == []
