@@ -12,6 +12,7 @@ from tests.faults.rig.load import Load
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.watch.more_rows import wait_for_more_rows
 from tests.faults.wire.proxied import LoopLag, wait_until_it_lands, worker_behind
 from tests.faults.wire.proxy import FaultProxy, fault_proxy
 from tests.stream import landed_count, lines, metrics
@@ -80,8 +81,7 @@ def test_fault_07_s3_that_answers_errors_is_waited_out_control(
             wait_until_it_lands(settings)
             with proxy.injected("answer", status=503):
                 wait_until(lambda: len(lines(worker.log, "A flush failed")) >= 2, "flushes are left")
-            landed = landed_count(settings)
-            wait_until(lambda: landed_count(settings) > landed, "rows land again")
+            wait_for_more_rows(settings)
             load.stop()
             assert worker.stop(60) == 0
         proof.note(injections=proxy.count("answer"))

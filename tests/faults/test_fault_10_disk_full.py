@@ -19,6 +19,7 @@ from tests.faults.rig.load import Load
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.watch.more_rows import wait_for_more_rows
 from tests.stream import landed_count, lines, metrics
 from tests.worker_process import running, wait_until
 
@@ -101,8 +102,7 @@ def test_fault_10_a_full_disk_of_the_store_control(
         disk.fill()
         wait_until(lambda: len(lines(worker.log, "A flush failed")) >= 2, "flushes are left")
         disk.free()
-        landed = landed_count(stored)
-        wait_until(lambda: landed_count(stored) > landed, "rows land again")
+        wait_for_more_rows(stored)
         load.stop()
         assert worker.stop() == 0
     # What was not read before it left is no loss: only what lies behind what has landed is.

@@ -16,23 +16,13 @@ from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.verdict import judge, wait_for_rows
 from tests.faults.watch.more_rows import wait_for_more_rows
+from tests.faults.wire.proxied import worker_behind
 from tests.stream import landed_count, lines
 from tests.tcp_proxy import TcpProxy, proxy_to
 from tests.worker_process import running, wait_until
 
 # The full run takes minutes.
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.unforked]
-
-
-def worker_behind(wire: TcpProxy, settings: Settings, folder: Path, guards_off: str = "") -> FaultWorker:
-    """A worker whose connections to the store can be cut."""
-    worker = FaultWorker(settings, folder, guards_off=guards_off)
-    worker.rig |= {
-        "HEADWATER_S3_ENDPOINT": f"http://127.0.0.1:{wire.port}",
-        "HEADWATER_S3_ACCESS_KEY_ID": settings.local_secret("s3", "writer", "access_key_id"),
-        "HEADWATER_S3_SECRET_ACCESS_KEY": settings.local_secret("s3", "writer", "secret_access_key"),
-    }
-    return worker
 
 
 @contextmanager
@@ -64,7 +54,7 @@ def test_fault_11_a_worker_without_a_file_descriptor_waits_and_goes_on_by_itself
 ) -> None:
     resume_secs = list[float]()
     with proxy_to(settings.s3_port) as wire:
-        worker = worker_behind(wire, settings, tmp_path)
+        worker = worker_behind(settings, tmp_path, s3=wire)
         with Load(settings, tmp_path, schedule.chance, per_sec=300) as load, running(worker):
             wait_until(lambda: landed_count(settings) > 0, "rows")
             for _ in range(schedule.choose(3, 20)):
@@ -87,7 +77,7 @@ def test_fault_11_a_worker_without_a_file_descriptor_control(
     settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof
 ) -> None:
     with proxy_to(settings.s3_port) as wire:
-        worker = worker_behind(wire, settings, tmp_path, guards_off="offset_check,retry")
+        worker = worker_behind(settings, tmp_path, s3=wire, guards_off="offset_check,retry")
         with Load(settings, tmp_path, schedule.chance, per_sec=300) as load, running(worker):
             wait_until(lambda: landed_count(settings) > 0, "rows")
             with without_descriptors(worker, wire):

@@ -10,6 +10,7 @@ from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.wire.proxy import FaultProxy
 from tests.metrics_page import read_samples
 from tests.stream import landed_count
+from tests.tcp_proxy import TcpProxy
 from tests.worker_process import WorkerProcess, wait_until
 
 # Paths of what a worker writes to the lake.
@@ -23,7 +24,7 @@ def worker_behind(
     settings: Settings,
     folder: Path,
     number: int = 0,
-    s3: FaultProxy | None = None,
+    s3: FaultProxy | TcpProxy | None = None,
     kafka: FaultProxy | None = None,
     guards_off: str = "",
     **variables: str,
