@@ -26,7 +26,7 @@ from faust.transport.drivers.aiokafka import (
 from faust.types import TP, AppT
 
 from agents.batch import Batch, Chunk
-from pipeline import patient_coordinator, record_batches
+from pipeline import patient_coordinator, rebootstrap, record_batches
 from pipeline.record_batches import LOG_APPEND_TIME
 from pipeline.topic_assignor import TopicStickyAssignor
 
@@ -229,6 +229,7 @@ class BatchTransport(Transport):
         self.positions = positions
         record_batches.install(value_bytes_max)
         patient_coordinator.install()
+        rebootstrap.install()
 
 
 class BatchSchema(faust.Schema[Any, Any]):
