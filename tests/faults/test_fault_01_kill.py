@@ -147,8 +147,7 @@ def test_fault_01_workers_killed_at_every_step_lose_nothing_and_double_nothing(
     wanted = schedule.choose([*schedule.chance.sample(STEPS, len(STEPS) // 2), "random"], [*STEPS * 17, *["random"] * 30])
     schedule.chance.shuffle(wanted)
     workers = [FaultWorker(settings, tmp_path, number) for number in range(2)]
-    # A quarter of an hour makes thousands of versions: as in every deployment somebody writes checkpoints, or each start reads them all.
-    maintainers = schedule.choose([], [Maintainer(settings, tmp_path, variables={"HEADWATER_MAINTAIN_SECS": "20"})])
+    maintainers = schedule.choose([], [Maintainer.of_long_run(settings, tmp_path)])
     with maintaining(*maintainers), LongLoad(settings, tmp_path, schedule.chance, per_sec=600) as load:
         killing = Killing(settings, workers, wanted, schedule.chance)
         with running(*workers):

@@ -11,6 +11,7 @@ from pipeline.config import Settings
 from tests.faults.rig.failpoints import read_journal
 from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.load import Load
+from tests.faults.rig.maintainer import Maintainer, maintaining
 from tests.faults.rig.percentile import percentile
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
@@ -66,7 +67,12 @@ def test_fault_02_rolling_restart_loses_nothing_and_stays_fresh(
     # In full as fast as the workers take it and stay fresh, on two cores on which one of them starts and a process makes the load.
     restarts, per_sec = schedule.choose((3, 1000), (20, 5000))
     found: list[dict[str, float]] = []
-    with TimedLoad(settings, tmp_path, schedule.chance, per_sec=per_sec) as load, running(*workers), Watch(settings, load) as watch:
+    with (
+        maintaining(*schedule.choose([], [Maintainer.of_long_run(settings, tmp_path)])),
+        TimedLoad(settings, tmp_path, schedule.chance, per_sec=per_sec) as load,
+        running(*workers),
+        Watch(settings, load) as watch,
+    ):
         wait_until_fresh(watch, *workers)
         began_at = time.monotonic()
         found += [restart(workers[number % 2], watch) for number in range(restarts)]

@@ -13,6 +13,7 @@ from tests.faults.hosts.memory_group import MemoryGroup, memory_group
 from tests.faults.hosts.short_memory import short_of_memory
 from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.load import Load
+from tests.faults.rig.maintainer import Maintainer, maintaining
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.sending import send_more
@@ -77,7 +78,12 @@ def test_fault_11_a_worker_that_the_kernel_kills_for_its_memory_is_followed_by_o
 ) -> None:
     worker, chance, kills = FaultWorker(settings, tmp_path), schedule.chance, list[int]()
     worker.rig |= LARGE
-    with memory_group() as group, Load(settings, tmp_path, chance, per_sec=0) as load, running(worker):
+    with (
+        maintaining(*schedule.choose([], [Maintainer.of_long_run(settings, tmp_path)])),
+        memory_group() as group,
+        Load(settings, tmp_path, chance, per_sec=0) as load,
+        running(worker),
+    ):
         bytes_max = begin_poor(worker, group, load, chance)
         for _ in range(schedule.choose(1, 4)):
             # With next to nothing any worker dies of it.

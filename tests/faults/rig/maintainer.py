@@ -33,6 +33,12 @@ class Maintainer:
         self._arguments = [module, *(["maintain"] if module == "pipeline.cli" else [])]
         self._variables = os.environ | environment(settings) | {"HEADWATER_MAINTAIN_METRICS_PORT": str(self.metrics_port)} | dict(variables)
 
+    @classmethod
+    def of_long_run(cls, settings: Settings, folder: Path) -> "Maintainer":
+        """As every deployment has one: minutes of flushes make thousands of versions and of small files, and each start of a worker reads them all
+        unless somebody compacts them and writes checkpoints."""
+        return cls(settings, folder, variables={"HEADWATER_MAINTAIN_SECS": "20"})
+
     def start(self) -> "Maintainer":
         module, *arguments = self._arguments
         self.process = start_python(f"import {module} as m; m.main()", arguments, self._variables, self.log)
