@@ -20,6 +20,7 @@ from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.load import Load
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.refused_sockets import REFUSED_SOCKETS
+from tests.faults.rig.repeats import note_repeats
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.sending import wait_for_acks
 from tests.faults.rig.verdict import judge, wait_for_rows
@@ -91,6 +92,7 @@ def test_fault_03_one_broker_that_is_killed_or_restarted_costs_the_time_that_it_
         faults = [lambda: kill_and_wait(own_stack, ["kafka"]), lambda: restart(own_stack)]
         drains = [strike(settings, load, faults[number % 2]) for number in range(schedule.choose(3, 20))]
         load.stop()
+        proof.note(repeated_by_the_producer=note_repeats(settings, load))
         wait_for_rows(settings, load.count)
         assert worker.stop() == 0
     assert load.errors == 0
@@ -169,6 +171,7 @@ def test_fault_03_three_brokers_of_which_any_is_killed_or_restarted_lose_nothing
                     take_one(settings, brokers, chance.choice(NUMBERS), count % 3 == 0, load)
                 brokers.wait_until_whole(settings)
             load.stop()
+            proof.note(repeated_by_the_producer=note_repeats(settings, load))
             wait_for_rows(settings, load.count)
             assert [worker.stop() for worker in workers] == [0, 0]
         assert load.errors == 0

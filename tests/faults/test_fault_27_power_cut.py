@@ -25,6 +25,7 @@ from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.load import Load
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.refused_sockets import REFUSED_SOCKETS
+from tests.faults.rig.repeats import note_repeats
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.sending import wait_for_acks
 from tests.faults.rig.verdict import judge, wait_for_rows
@@ -133,6 +134,7 @@ def cut_and_judge(
         outages = Outages(workers, cut)
         resume_secs = [*run_outages(outages, load, workers[0], schedule, times)]
         load.stop()
+        proof.note(repeated_by_the_producer=note_repeats(settings, load))
         wait_for_rows(settings, load.count, secs_max=WAIT_SECS_MAX)
         assert {worker.stop() for worker in workers} == {0}
     assert load.errors == 0

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import uuid
+from collections import deque
 from pathlib import Path
 from typing import Self
 
@@ -14,13 +15,14 @@ import confluent_kafka
 from pipeline.config import Settings
 from tests.faults.rig.beside import Beside
 from tests.faults.rig.ledger import Ledger
+from tests.faults.rig.read_topic import read_all
 from tests.stream import raw_events
 
 
 class Load:
     """Sends while its `with` block lasts; afterwards all that was sent is acknowledged and stands in `ledger`.
 
-    A record is not given up while Kafka is away: librdkafka sends it again under its sequence number, so it is in Kafka once.
+    A record is not given up while Kafka is away: librdkafka sends it again under its sequence number, by which Kafka knows it (see repeats.py).
     `resent` and `malformed` are shares of the records. `errors` counts deliveries that failed for good.
     """
 
@@ -74,6 +76,11 @@ class Load:
         self._thread.check()
         return self.ledger.count
 
+    @property
+    def due(self) -> int:
+        """Records acknowledged so far, and those that wait for it."""
+        return self.count + len(self._producer)
+
     def stop(self, secs_max: float = 120) -> None:
         """Send nothing more, and wait until everything is acknowledged. Raises what ended the sending before."""
         self._thread.stop()
@@ -108,27 +115,17 @@ class Load:
     def _find_offsets(self) -> None:
         """Look in Kafka where those records lie of which it did not say so."""
         known = {(entry["partition"], entry["offset"]) for entry in self.ledger.entries()}
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self._servers, "group.id": "ledger", "enable.auto.commit": False})
-        try:
-            for partition in {partition for _, partition, _ in self._without_offset}:
-                wanted = [(event_id, value) for event_id, where, value in self._without_offset if where == partition]
-                place = confluent_kafka.TopicPartition(self._topic, partition)
-                start, end = consumer.get_watermark_offsets(place, timeout=60)
-                consumer.assign([confluent_kafka.TopicPartition(self._topic, partition, start)])
-                offset = start - 1
-                while offset + 1 < end and wanted:
-                    message = consumer.poll(60)
-                    assert message is not None, f"partition {partition} cannot be read beyond offset {offset}"
-                    assert message.error() is None, message.error()
-                    offset = int(message.offset() or 0)
-                    found = next((one for one in wanted if one[1] == (message.value() or b"")), None)
-                    if found is not None and (partition, offset) not in known:
-                        wanted.remove(found)
-                        self.ledger.add(found[0], partition, offset, found[1])
-                lost = ", ".join(f"{event_id} {value[:60]!r}" for event_id, value in wanted)
-                assert not wanted, f"acknowledged without an offset, and not in partition {partition} from {start} to {end}: {lost}"
-        finally:
-            consumer.close()
+        wanted = {(partition, value): deque[str | None]() for _, partition, value in self._without_offset}
+        for event_id, partition, value in self._without_offset:
+            wanted[partition, value].append(event_id)
+        for message in read_all(self._servers, self._topic, {partition for partition, _ in wanted}):
+            partition, offset, value = message.partition() or 0, message.offset() or 0, message.value() or b""
+            if (partition, offset) not in known and wanted.get((partition, value)):
+                self.ledger.add(wanted[partition, value].popleft(), partition, offset, value)
+        lost = ", ".join(
+            f"{event_id} in partition {partition}: {value[:60]!r}" for (partition, value), ids in wanted.items() for event_id in ids
+        )
+        assert not lost, f"acknowledged without an offset, and not in Kafka: {lost}"
         self._without_offset = []
 
     def _run(self, is_done: threading.Event) -> None:

@@ -14,8 +14,8 @@ FLUSH_SECS = 0.3
 
 @dataclass(frozen=True)
 class Drain:
-    """`resume_secs` from the fault's end until rows land again; `waited_secs` the seconds of input that Kafka had then, and the lake had not;
-    `per_sec` rows landed from then until all of that had landed, while the input went on."""
+    """`resume_secs` from the fault's end until rows land again; `waited_secs` the seconds of input that had been made by then, and that the lake did
+    not have, whether Kafka had it or its producer; `per_sec` rows landed from then until all of that had landed, while the input went on."""
 
     resume_secs: float
     waited_secs: float
@@ -25,7 +25,7 @@ class Drain:
 def wait_for_drain(settings: Settings, load: Load, ended_at: float, landed_before: int) -> Drain:
     """Wait until what waited has landed, of a fault that ended at `ended_at` (monotonic clock), when `landed_before` rows had landed."""
     wait_until(lambda: landed_count(settings) > landed_before, "rows land again", secs_max=240)
-    resumed_at, wanted = time.monotonic(), load.count
+    resumed_at, wanted = time.monotonic(), load.due
     while (landed := landed_count(settings)) < wanted:
         assert time.monotonic() < resumed_at + 240, "what waited does not land"
         time.sleep(0.05)
