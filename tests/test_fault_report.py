@@ -57,6 +57,7 @@ def test_a_row_holds_with_a_test_and_a_control_that_showed_its_defect(tmp_path: 
         ([line(figures=LINE | {"injections": 2}), control()], "2 injections; expected 3 or more"),
         ([line(figures={"seed": 1, "injections": 3}), control()], "no record was held against a ledger"),
         ([line()], "no control has shown a defect"),
+        ([line(), control(), control(showed="")], "showed nothing: test_fault_05_x"),
         ([line(), control(), control(outcome="skipped")], "skipped: test_fault_05_x"),
         ([line(), control(showed="")], "no control has shown a defect"),
         ([line(), line(outcome="failed"), control()], "failed: test_fault_05_x"),

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.flush_size import BEGIN_BYTES, FlushSize, is_out_of_memory
+from pipeline.flush_size import BEGIN_BYTES, BEGIN_HELD_BYTES, FlushSize, is_out_of_memory
 
 
 def test_it_begins_small_and_grows_to_twice_what_has_landed_up_to_the_setting() -> None:
@@ -24,7 +24,7 @@ def test_it_begins_small_and_grows_to_twice_what_has_landed_up_to_the_setting() 
     assert FlushSize(5_000, 24_000_000).bytes_now == 5_000
 
 
-def test_it_halves_what_did_not_fit_down_to_nothing_less_than_a_byte_and_grows_again() -> None:
+def test_it_halves_what_did_not_fit_down_to_nothing_less_than_a_byte() -> None:
     size = FlushSize(16_000_000, 24_000_000)
     size.note_landed(8_000_000)
     size.note_out_of_memory(16_000_000)
@@ -37,21 +37,41 @@ def test_it_halves_what_did_not_fit_down_to_nothing_less_than_a_byte_and_grows_a
     for _ in range(30):
         size.note_out_of_memory(size.bytes_now)
     assert size.bytes_now == 1
+    # Records are never cut: one is landed alone, however large.
     size.note_landed(100_000)
-    assert size.bytes_now == 200_000
+    assert size.bytes_now == 2
 
 
-def test_what_may_be_held_shrinks_and_grows_with_it() -> None:
-    size, held = FlushSize(16_000_000, 24_000_000), list[int]()
-    for _ in range(2):
-        size.note_landed(1)
-    for _ in range(2):
-        size.note_out_of_memory(1_000_000)
-        held.append(size.held_bytes_now)
-    for _ in range(5):
-        size.note_landed(1)
-        held.append(size.held_bytes_now)
-    assert held == [6_000_000, 1_500_000, 3_000_000, 6_000_000, 12_000_000, 24_000_000, 24_000_000]
+def test_where_memory_did_not_suffice_it_comes_back_slowly_and_goes_on_growing_when_there_is_more() -> None:
+    size, failed = FlushSize(64_000_000, 96_000_000), 0
+    for _ in range(200):
+        if size.bytes_now > 20_000_000:
+            size.note_out_of_memory(size.bytes_now)
+            failed += 1
+        else:
+            size.note_landed(size.bytes_now)
+    # It doubles to 32 MB and meets the limit, halves, and takes 8 flushes from 16 MB and then 23 from 10 MB each time.
+    assert failed == 9
+    for _ in range(100):
+        size.note_landed(size.bytes_now)
+    assert (size.bytes_now, size.held_bytes_now) == (64_000_000, 96_000_000)
+
+
+def test_what_may_be_held_grows_with_what_lands_and_is_two_flushes_while_memory_is_short() -> None:
+    size = FlushSize(4_000_000, 24_000_000)
+    # Small flushes land without needing what may be held.
+    size.note_landed(1)
+    assert size.held_bytes_now == BEGIN_HELD_BYTES
+    for landed in (1_000_000, 2_000_000):
+        size.note_landed(landed)
+    assert (size.bytes_now, size.held_bytes_now) == (4_000_000, 24_000_000)
+    size.note_out_of_memory(4_000_000)
+    assert (size.bytes_now, size.held_bytes_now) == (2_000_000, 4_000_000)
+    size.note_landed(2_000_000)
+    assert (size.bytes_now, size.held_bytes_now) == (2_062_500, 4_125_000)
+    for _ in range(30):
+        size.note_landed(size.bytes_now)
+    assert (size.bytes_now, size.held_bytes_now) == (4_000_000, 24_000_000)
 
 
 def test_every_library_says_it_in_a_way_that_is_known() -> None:

@@ -88,15 +88,6 @@ def test_what_waits_for_s3_is_bounded_lands_once_when_it_is_back_and_else_is_lef
     assert (found["landed"], found["dead"]) == (25, 100)
 
 
-def test_a_group_coordinator_that_fails_to_answer_is_joined_again(settings: Settings, topics: list[str], tmp_path: Path) -> None:
-    worker = WorkerProcess(settings, tmp_path, module="tests.failing_coordinator_worker", HEADWATER_FLUSH_SECS_MAX="0.3", FAILED_SYNCS="2")
-    send(settings, events(5))
-    with running(worker):
-        wait_until(lambda: landed_count(settings) == 5, "the events land")
-        assert len(lines(worker.log, "WARNING", "UNKNOWN_SERVER_ERROR")) == 2
-        assert worker.stop() == 0
-
-
 @pytest.mark.full
 def test_kafka_and_s3_that_are_killed_under_a_worker_come_back_and_everything_lands_once(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path

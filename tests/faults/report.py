@@ -28,7 +28,7 @@ class RowResult:
         """Why the row does not hold; '' when it does.
 
         It does not when a test or a control of it failed or was skipped, when faults were injected less than three times, when the bar is V and
-        nothing was held against a ledger, when no control showed a defect, or when anything was lost or doubled.
+        nothing was held against a ledger, when a control showed no defect or there is none, or when anything was lost or doubled.
         """
         ended = {
             outcome: ", ".join(one["test"].split("::")[-1] for one in (*self.tests, *self.controls) if one["outcome"] == outcome)
@@ -42,6 +42,7 @@ class RowResult:
             f"{injections} injections; expected {INJECTIONS_MIN} or more": injections < INJECTIONS_MIN,
             "no record was held against a ledger": self.row.is_verdict and not self.total("records"),
             "no control has shown a defect": not self.showed,
+            f"showed nothing: {', '.join(self.silent)}": self.silent,
             "records were lost or doubled": self.total("lost") or self.total("duplicate"),
         }
         return next((said for said, is_so in why.items() if is_so), "")
@@ -55,6 +56,12 @@ class RowResult:
     @property
     def resume_secs(self) -> list[float]:
         return [secs for each in self.figures("resume_secs") for secs in each]
+
+    @property
+    def silent(self) -> list[str]:
+        """Controls that passed, have figures, and do not say what they showed; one without figures says it by its asserts alone."""
+        passed = [one for one in self.controls if one["outcome"] == "passed" and one["figures"] and not one["figures"].get("showed")]
+        return [one["test"].split("::")[-1] for one in passed]
 
     @property
     def showed(self) -> list[str]:

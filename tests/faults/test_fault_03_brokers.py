@@ -23,26 +23,36 @@ from tests.faults.rig.refused_sockets import REFUSED_SOCKETS
 from tests.faults.rig.repeats import note_repeats
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.sending import wait_for_acks
-from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.rig.verdict import count_doubled, judge, wait_for_rows
 from tests.faults.watch.drain import Drain, wait_for_drain
+from tests.faults.wire.proxied import wait_until_it_lands
 from tests.stream import landed_count
-from tests.test_worker_outages import kill_and_wait, pid_of
+from tests.test_worker_outages import pid_of
 from tests.worker_process import running, wait_until
 
 # The full runs take minutes.
 pytestmark = [pytest.mark.timeout(1800), *REFUSED_SOCKETS]
 
 
-PER_SEC = 500
+# In full so many that a drain is not one flush.
+PER_SEC, FULL_PER_SEC = 500, 1000
 # A drain is measured over no less: records that wait when rows land again.
 WAITED_SECS_MIN = 3
-AWAY_SECS = 3
+AWAY_SECS, FULL_AWAY_SECS = 3, 10
 
 
-def restart(settings: Settings) -> None:
-    """SIGTERM, and a start at once."""
-    for call in ("stopProcess", "startProcess"):
-        Supervisor(settings).call(call, "kafka")
+def restart(settings: Settings, away_secs: float) -> None:
+    """SIGTERM, and a start after so long."""
+    Supervisor(settings).call("stopProcess", "kafka")
+    time.sleep(away_secs)
+    Supervisor(settings).call("startProcess", "kafka")
+
+
+def kill(settings: Settings, away_secs: float) -> None:
+    """SIGKILL, and a start after so long."""
+    kill_for_good(settings)
+    time.sleep(away_secs)
+    Supervisor(settings).call("startProcess", "kafka")
 
 
 def kill_for_good(settings: Settings) -> None:
@@ -62,7 +72,7 @@ def is_stopped(settings: Settings) -> bool:
 
 def strike(settings: Settings, load: Load, fault: Callable[[], object]) -> Drain:
     """Take Kafka away and bring it back, and wait until everything has landed that waited meanwhile."""
-    wait_for_acks(load, PER_SEC)
+    wait_for_acks(load, int(load.per_sec))
     fault()
     # What the worker had in hand has landed meanwhile.
     wait_for_acks(load, 1)
@@ -70,15 +80,16 @@ def strike(settings: Settings, load: Load, fault: Callable[[], object]) -> Drain
     return wait_for_drain(settings, load, back_at, landed_count(settings))
 
 
-def note_drains(proof: Proof, drains: Sequence[Drain]) -> None:
-    """Raises AssertionError unless each of them was one, at twice the input rate or more."""
-    proof.note(resume_secs=[drain.resume_secs for drain in drains], input_per_sec=PER_SEC, drains=len(drains))
+def note_drains(proof: Proof, schedule: Schedule, per_sec: float, drains: Sequence[Drain]) -> None:
+    """Raises AssertionError unless each of them was one and, in full, at twice the input rate or more."""
+    proof.note(resume_secs=[drain.resume_secs for drain in drains], input_per_sec=per_sec, drains=len(drains))
     proof.note(
         waited_secs_min=round(min(drain.waited_secs for drain in drains), 1),
         drained_per_sec_min=round(min(drain.per_sec for drain in drains)),
     )
     assert min(drain.waited_secs for drain in drains) >= WAITED_SECS_MIN
-    assert min(drain.per_sec for drain in drains) >= 2 * PER_SEC
+    if schedule.is_full:
+        assert min(drain.per_sec for drain in drains) >= 2 * per_sec
 
 
 def test_fault_03_one_broker_that_is_killed_or_restarted_costs_the_time_that_it_is_away(
@@ -87,10 +98,11 @@ def test_fault_03_one_broker_that_is_killed_or_restarted_costs_the_time_that_it_
     settings = settings_apart(own_stack, tmp_path / "home")
     ensure_topics(settings)
     worker = FaultWorker(settings, tmp_path)
-    with running(worker), Load(settings, tmp_path, schedule.chance, per_sec=PER_SEC) as load:
-        wait_until(lambda: landed_count(settings) > 0, "rows")
-        faults = [lambda: kill_and_wait(own_stack, ["kafka"]), lambda: restart(own_stack)]
-        drains = [strike(settings, load, faults[number % 2]) for number in range(schedule.choose(3, 20))]
+    times, per_sec, away_secs = schedule.choose((3, PER_SEC, AWAY_SECS), (12, FULL_PER_SEC, FULL_AWAY_SECS))
+    with running(worker), Load(settings, tmp_path, schedule.chance, per_sec=per_sec) as load:
+        wait_until_it_lands(settings)
+        faults = [partial(fault, own_stack, away_secs) for fault in (kill, restart)]
+        drains = [strike(settings, load, faults[number % 2]) for number in range(times)]
         load.stop()
         proof.note(repeated_by_the_producer=note_repeats(settings, load))
         wait_for_rows(settings, load.count)
@@ -99,18 +111,19 @@ def test_fault_03_one_broker_that_is_killed_or_restarted_costs_the_time_that_it_
     proof.note(injections=len(drains), producer_errors=load.errors)
     proof.note_workers(worker)
     proof.note_findings(judge(settings, load.ledger).require())
-    note_drains(proof, drains)
+    note_drains(proof, schedule, per_sec, drains)
 
 
 @pytest.mark.full
 def test_fault_03_one_broker_control(own_stack: Settings, tmp_path: Path, schedule: Schedule, proof: Proof) -> None:
-    """A worker leaves in order while its broker is away. Were that there, Kafka would have got the offsets, and nothing would be doubled."""
+    """A worker leaves in order while its broker is away, so that Kafka does not get the offsets of what it landed."""
     settings = settings_apart(own_stack, tmp_path / "home")
     ensure_topics(settings)
     # It stands still after the lake has the records and before Kafka has the offsets.
     worker = FaultWorker(settings, tmp_path, plan=[{"at": "before Kafka commit", "pass": 3, "do": "stop"}], guards_off="offset_check")
     with running(worker), Load(settings, tmp_path, schedule.chance, per_sec=PER_SEC) as load:
         wait_until(lambda: bool(read_journal(worker.journal)), "the worker stands still")
+        before = count_doubled(settings)
         kill_for_good(own_stack)
         assert worker.process is not None
         worker.process.send_signal(signal.SIGCONT)
@@ -122,8 +135,7 @@ def test_fault_03_one_broker_control(own_stack: Settings, tmp_path: Path, schedu
         load.stop()
         wait_for_rows(settings, load.count)
         assert worker.stop(60) == 0
-    found = judge(settings, load.ledger).found
-    proof.show(f"{found.duplicate:,} records landed twice" if found.duplicate else "")
+    proof.show(judge(settings, load.ledger).shown("duplicate", before))
 
 
 def take_one(settings: Settings, brokers: Brokers, number: int, is_killed: bool, load: Load) -> None:
@@ -141,10 +153,10 @@ def take_one(settings: Settings, brokers: Brokers, number: int, is_killed: bool,
     brokers.start(number)
 
 
-def take_two(brokers: Brokers, numbers: Sequence[int]) -> None:
+def take_two(brokers: Brokers, numbers: Sequence[int], away_secs: float) -> None:
     """The one that is left acknowledges nothing and hands nothing out."""
     brokers.kill(*numbers)
-    time.sleep(AWAY_SECS)
+    time.sleep(away_secs)
     brokers.start(*numbers)
 
 
@@ -159,14 +171,14 @@ def test_fault_03_three_brokers_of_which_any_is_killed_or_restarted_lose_nothing
         ensure_topics(settings)
         workers = [FaultWorker(settings, tmp_path, number) for number in range(2)]
         drains = []
-        with running(*workers), Load(settings, tmp_path, chance, per_sec=PER_SEC) as load:
-            wait_until(lambda: landed_count(settings) > 0, "rows")
-            times = schedule.choose(3, 9)
+        times, per_sec, away_secs = schedule.choose((3, PER_SEC, AWAY_SECS), (9, FULL_PER_SEC, FULL_AWAY_SECS))
+        with running(*workers), Load(settings, tmp_path, chance, per_sec=per_sec) as load:
+            wait_until_it_lands(settings)
             for count in range(times):
                 wait_for_acks(load, PER_SEC)
                 # Nothing waits for long while two are left: a drain there is only of what two were taken away.
                 if count % 3 == 2:
-                    drains.append(strike(settings, load, partial(take_two, brokers, chance.sample(NUMBERS, 2))))
+                    drains.append(strike(settings, load, partial(take_two, brokers, chance.sample(NUMBERS, 2), away_secs)))
                 else:
                     take_one(settings, brokers, chance.choice(NUMBERS), count % 3 == 0, load)
                 brokers.wait_until_whole(settings)
@@ -178,4 +190,4 @@ def test_fault_03_three_brokers_of_which_any_is_killed_or_restarted_lose_nothing
         proof.note(injections=times, producer_errors=load.errors)
         proof.note_workers(*workers)
         proof.note_findings(judge(settings, load.ledger).require())
-        note_drains(proof, drains)
+        note_drains(proof, schedule, per_sec, drains)

@@ -14,7 +14,7 @@ from tests.faults.hosts.passing_member import PassingMember
 from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
-from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.rig.verdict import count_doubled, judge, wait_for_rows
 from tests.faults.watch.freshness import TimedLoad, Watch
 from tests.faults.watch.worker_counts import landed
 from tests.stream import metrics
@@ -73,6 +73,8 @@ def test_fault_04_rebalance_storm_loses_nothing_and_doubles_nothing(
             while time.monotonic() < began_at + schedule.choose(0, 600):
                 visits.append(visit(guest, VISIT_SECS_MAX))
             wait_until(lambda: member.rebalances >= 3, "three rebalances", WAIT_SECS_MAX)
+            # A rebalance takes a while itself: a change is asked for each CHANGE_SECS, and met by the next one.
+            assert member.rebalances >= (time.monotonic() - began_at) / (4 * CHANGE_SECS)
         ended_at = time.monotonic()
         # Without a storm around it, it lands in any case.
         visits.append(visit(guest, WAIT_SECS_MAX))
@@ -136,12 +138,14 @@ def test_fault_04_rebalance_storm_control(settings: Settings, topics: list[str],
     workers = [FaultWorker(settings, tmp_path, number, guards_off="offset_check", HEADWATER_WORKER_INSTANCE="") for number in range(2)]
     with TimedLoad(settings, tmp_path, schedule.chance, per_sec=3000) as load, running(*workers):
         wait_until(lambda: min(landed(worker) for worker in workers) > 0, "both workers land", WAIT_SECS_MAX)
+        # The second one's coming was a rebalance, too.
+        before = count_doubled(settings)
         with PassingMember(settings, CHANGE_SECS, SESSION_SECS) as member:
             time.sleep(20)
             wait_until(lambda: member.rebalances >= 3, "three rebalances", WAIT_SECS_MAX)
         load.stop()
         wait_for_rows(settings, load.count)
         assert [worker.stop(60) for worker in workers] == [0, 0]
-    found = judge(settings, load.ledger).found
-    proof.note_findings(found)
-    proof.show(f"{found.duplicate:,} duplicates" if found.duplicate else "")
+    verdict = judge(settings, load.ledger)
+    proof.note_findings(verdict.found)
+    proof.show(verdict.shown("duplicate", before))

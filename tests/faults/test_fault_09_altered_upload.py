@@ -50,23 +50,23 @@ def test_fault_09_what_was_altered_on_its_way_is_never_committed(
 
 @pytest.mark.full
 @pytest.mark.parametrize("path", [UPLOAD, COMMIT], ids=["file", "commit"])
+@pytest.mark.parametrize("fault", ["truncate", "flip"])
 def test_fault_09_what_was_altered_on_its_way_is_never_committed_control(
-    settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof, path: str
+    settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof, path: str, fault: Fault
 ) -> None:
     with fault_proxy(settings.s3_port, schedule.chance) as proxy:
         worker = worker_behind(settings, tmp_path, s3=proxy, guards_off="checksums")
         with Load(settings, tmp_path, schedule.chance, per_sec=300) as load, running(worker):
             wait_until_it_lands(settings)
-            proxy.inject("truncate", method="PUT", path=path, times=3)
-            proxy.inject("flip", method="PUT", path=path, times=3)
-            wait_until(lambda: proxy.count("truncate") >= 1, "uploads that are altered", 240)
+            proxy.inject(fault, method="PUT", path=path, times=3)
+            wait_until(lambda: proxy.count(fault) >= 1, "uploads that are altered", 240)
             if path == UPLOAD:
                 before = landed_count(settings)
                 wait_until(lambda: landed_count(settings) > before, "the commit that names it", 240)
             load.stop()
-            taken = proxy.answers("truncate")
+            taken = proxy.answers(fault)
             worker.kill()
-        proof.note(injections=proxy.count("truncate") + proxy.count("flip"))
+        proof.note(injections=proxy.count(fault))
     assert set(taken) == {200}, "the store was not told"
     proof.show(defect_of(settings, load))
 

@@ -86,4 +86,4 @@ def test_fault_11_a_worker_without_a_file_descriptor_control(
             load.stop()
             assert worker.stop(60) == 0
     proof.note(injections=1)
-    proof.show(judge(settings, load.ledger).defect)
+    proof.show(judge(settings, load.ledger).shown("lost"))

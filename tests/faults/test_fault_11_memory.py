@@ -73,6 +73,11 @@ def restart(worker: FaultWorker, group: MemoryGroup) -> None:
     group.add(worker.process.pid)
 
 
+def is_stuck(kills: list[int]) -> bool:
+    """Whether five starts one after the other landed nothing; `kills` are the rows that had landed by each kill."""
+    return len(kills) >= 5 and kills[-1] == kills[-5]
+
+
 def test_fault_11_a_worker_that_the_kernel_kills_for_its_memory_is_followed_by_one_that_lands_a_backlog_in_smaller_pieces(
     settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof
 ) -> None:
@@ -98,8 +103,7 @@ def test_fault_11_a_worker_that_the_kernel_kills_for_its_memory_is_followed_by_o
                     kills.append(note_kill(worker))
                     restart(worker, group)
                 time.sleep(0.1)
-                # Each start lands something before the next.
-                assert len(kills) < 5 or kills[-1] > kills[-5]
+                assert not is_stuck(kills)
         assert worker.is_running
         assert worker.stop() == 0
     proof.note(injections=len(kills), kills_by_the_kernel=len(kills))
@@ -116,13 +120,12 @@ def test_fault_11_a_worker_that_the_kernel_kills_control(
     with memory_group() as group, Load(settings, tmp_path, schedule.chance, per_sec=0) as load, running(worker):
         bytes_max = begin_poor(worker, group, load, schedule.chance)
         starve(worker, group, load, schedule.chance, 4_000, bytes_max)
-        while len(kills) < 2 and landed_count(settings) < load.count:
+        while not is_stuck(kills) and landed_count(settings) < load.count:
             if not worker.is_running:
                 kills.append(note_kill(worker))
                 restart(worker, group)
             time.sleep(0.1)
-    is_stuck = len(kills) == 2 and kills[0] == kills[1]
-    proof.show(f"killed again and again, with {kills[0]} of {load.count} records landed" if is_stuck else "")
+    proof.show(f"killed {len(kills)} times, with {kills[-1]} of {load.count} records landed" if is_stuck(kills) else "")
 
 
 def test_fault_11_a_flush_for_which_memory_does_not_suffice_is_landed_in_smaller_pieces(
@@ -148,9 +151,13 @@ def test_fault_11_a_flush_for_which_memory_does_not_suffice_control(
     worker = short_of_memory(FaultWorker(settings, tmp_path, guards_off="shrink"))
     with Load(settings, tmp_path, schedule.chance, per_sec=0) as load, running(worker):
         begin_backlog(worker, load, schedule, 6_000)
-        wait_until(lambda: metrics(worker)["headwater_flush_failures_total"] >= 5, "the flush is tried again and again")
-        landed = landed_count(settings)
-    proof.show(f"tried again and again as it was, with {landed} of {load.count:,} records landed" if landed == 50 else "")
+        landed = list[int]()
+        for failures in (5, 10):
+            wait_until(lambda failures=failures: metrics(worker)["headwater_flush_failures_total"] >= failures, "it fails again and again")  # type: ignore[misc]
+            landed.append(landed_count(settings))
+    # A piece that came by itself may have been small enough.
+    is_stuck = landed[0] == landed[1] < load.count
+    proof.show(f"tried again and again as it was, with {landed[0]} of {load.count:,} records landed" if is_stuck else "")
 
 
 def begin_backlog(worker: FaultWorker, load: Load, schedule: Schedule, count: int) -> None:

@@ -83,7 +83,7 @@ def test_fault_14_a_million_small_records_that_wait_land_within_the_same_memory(
             assert worker.stop() == 0
     found = judge(settings, load.ledger).require()
     assert found.dead == 0
-    proof.note(injections=count)
+    proof.note(injections=1, waiting_records=count)
     proof.note_workers(worker)
     proof.note_findings(found)
 

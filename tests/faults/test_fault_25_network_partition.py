@@ -11,7 +11,7 @@ from tests.faults.rig.load import Load
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.refused_sockets import REFUSED_SOCKETS
 from tests.faults.rig.schedule import Schedule
-from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.rig.verdict import count_doubled, judge, wait_for_rows
 from tests.faults.wire.proxied import LoopLag, metric, wait_until_it_lands, worker_behind
 from tests.faults.wire.proxy import FaultProxy, fault_proxy
 from tests.faults.wire.proxy_rules import Fault, Side
@@ -51,8 +51,10 @@ class Apart:
             proxy.mend(rule)
 
 
-def run_apart(settings: Settings, folder: Path, schedule: Schedule, proof: Proof, partitions: int, guards_off: str = "") -> Load:
-    """Two workers, one of them cut off again and again; what both landed is for the caller to judge."""
+def run_apart(
+    settings: Settings, folder: Path, schedule: Schedule, proof: Proof, partitions: int, guards_off: str = ""
+) -> tuple[Load, int]:
+    """Two workers, one of them cut off again and again; what both landed is for the caller to judge. Returns what was doubled before that, too."""
     with fault_proxy(settings.kafka_port, schedule.chance, "kafka") as kafka, fault_proxy(settings.s3_port, schedule.chance) as s3:
         far = worker_behind(settings, folder, s3=s3, kafka=kafka, guards_off=guards_off)
         near = worker_behind(settings, folder, 1, guards_off=guards_off)
@@ -60,7 +62,7 @@ def run_apart(settings: Settings, folder: Path, schedule: Schedule, proof: Proof
         with Load(settings, folder, schedule.chance, per_sec=300) as load, running(far, near):
             wait_until_it_lands(settings)
             wait_until(lambda: assigned(far, settings) == assigned(near, settings) == PARTITION_COUNT / 2, "both have partitions", 240)
-            lag = LoopLag(near)
+            before, lag = count_doubled(settings), LoopLag(near)
             for fault, sides in PARTITIONS[:partitions]:
                 with Apart(kafka, s3, fault, sides):
                     if sides[0] is not None:
@@ -79,14 +81,14 @@ def run_apart(settings: Settings, folder: Path, schedule: Schedule, proof: Proof
                 assert worker.stop(60) == 0
         proof.note(injections=sum(side is not None for _, sides in PARTITIONS[:partitions] for side in sides))
         proof.note_workers(far, near)
-    return load
+    return load, before
 
 
 @pytest.mark.timeout(900)
 def test_fault_25_who_was_cut_off_and_comes_back_lands_nothing_twice(
     settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof
 ) -> None:
-    load = run_apart(settings, tmp_path, schedule, proof, schedule.choose(2, len(PARTITIONS)))
+    load, _ = run_apart(settings, tmp_path, schedule, proof, schedule.choose(2, len(PARTITIONS)))
     proof.note_findings(judge(settings, load.ledger).require())
 
 
@@ -94,8 +96,8 @@ def test_fault_25_who_was_cut_off_and_comes_back_lands_nothing_twice(
 def test_fault_25_who_was_cut_off_and_comes_back_lands_nothing_twice_control(
     settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof
 ) -> None:
-    load = run_apart(settings, tmp_path, schedule, proof, 1, guards_off="offset_check")
-    proof.show(judge(settings, load.ledger).defect)
+    load, before = run_apart(settings, tmp_path, schedule, proof, 1, guards_off="offset_check")
+    proof.show(judge(settings, load.ledger).shown("duplicate", before))
 
 
 def test_fault_25_who_is_cut_off_from_everything_leaves_when_told(

@@ -17,7 +17,7 @@ from tests.faults.rig.maintainer import Maintainer, maintaining
 from tests.faults.rig.percentile import percentile
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
-from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.rig.verdict import count_doubled, judge, wait_for_rows
 from tests.faults.watch.freshness import TimedLoad, Watch
 from tests.faults.watch.trend import Trend
 from tests.faults.watch.worker_counts import landed
@@ -193,14 +193,14 @@ def test_fault_26_soak_control(settings: Settings, topics: list[str], tmp_path: 
         Load(settings, tmp_path, schedule.chance, per_sec=1000) as load,
     ):
         wait_until_it_lands(settings)
-        faults = Faults(schedule, proxy, victim)
+        before, faults = count_doubled(settings), Faults(schedule, proxy, victim)
         for fault in (faults.lost_replies, faults.stop, faults.kill, faults.lost_replies):
             faults.strike(fault)
         load.stop()
         wait_until(lambda: landed_count(settings) >= load.count, "as many rows as records", 120)
-    found = judge(settings, load.ledger).found
-    proof.note_findings(found)
-    proof.show(f"{found.duplicate:,} duplicates" if found.duplicate else "")
+    verdict = judge(settings, load.ledger)
+    proof.note_findings(verdict.found)
+    proof.show(verdict.shown("duplicate", before))
 
 
 @pytest.mark.full

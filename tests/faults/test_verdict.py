@@ -1,6 +1,7 @@
 """The checkers find what is wrong, one thing at a time, and agree; of a lake that is right they say so."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.ledger import Ledger
 from tests.faults.rig.load import Load
 from tests.faults.rig.schedule import Schedule
-from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.rig.verdict import count_doubled, judge, wait_for_rows
 from tests.worker_process import running
 
 Entries = list[dict[str, Any]]
@@ -22,7 +23,7 @@ Entries = list[dict[str, Any]]
 
 def lose_one(entries: Entries) -> None:
     """A record before the first one, which has no row."""
-    entries.append(entries[0] | {"offset": -1})
+    entries.append(entries[0] | {"offset": -1, "is_certain": False})
 
 
 def lose_the_last(entries: Entries) -> None:
@@ -42,13 +43,40 @@ def alter_dead_bytes(entries: Entries) -> None:
     next(entry for entry in entries if not entry["event_id"])["sha256"] = "0" * 64
 
 
+def find_lone(entries: Entries) -> dict[str, Any]:
+    """An event that was sent once."""
+    counts = Counter(entry["event_id"] for entry in entries)
+    return next(entry for entry in entries if entry["event_id"] and counts[entry["event_id"]] == 1)
+
+
+def alter_mark(entries: Entries) -> None:
+    """An attribute of a neighbour's."""
+    find_lone(entries)["mark"] = entries[-1]["event_id"]
+
+
+def expect_an_event(entries: Entries) -> None:
+    """Of what is none."""
+    next(entry for entry in entries if entry["event_id"] == "").update(event_id="an event")
+
+
+def expect_no_event(entries: Entries) -> None:
+    find_lone(entries)["event_id"] = ""
+
+
+def expect_two_events(entries: Entries) -> None:
+    """Of one that was sent twice."""
+    counts = Counter(entry["event_id"] for entry in entries)
+    entry = next(entry for entry in reversed(entries) if entry["event_id"] and counts[entry["event_id"]] == 2)
+    entry["event_id"] += "-again"
+
+
 def alter_event(entries: Entries) -> None:
-    next(entry for entry in entries if entry["event_id"])["event_id"] = "another"
+    find_lone(entries)["event_id"] = "another"
 
 
 @pytest.mark.usefixtures("topics")
 def test_the_checkers_find_what_is_lost_doubled_altered_or_made_up(settings: Settings, tmp_path: Path, schedule: Schedule) -> None:
-    with Load(settings, tmp_path, schedule.chance, per_sec=500, resent=0) as load, running(FaultWorker(settings, tmp_path)):
+    with Load(settings, tmp_path, schedule.chance, per_sec=500) as load, running(FaultWorker(settings, tmp_path)):
         wait_for_rows(settings, 500)
         load.stop()
         wait_for_rows(settings, load.count)
@@ -60,13 +88,17 @@ def test_the_checkers_find_what_is_lost_doubled_altered_or_made_up(settings: Set
         changed = Ledger(tmp_path / f"{change.__name__}.ndjson")
         changed.path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
         found = judge(settings, changed).found
-        return {name: count for name in ("lost", "duplicate", "altered", "extra", "holes") if (count := getattr(found, name))}
+        return {name: count for name in ("lost", "duplicate", "altered", "misplaced", "extra", "holes") if (count := getattr(found, name))}
 
     assert found_after(lose_one) == {"lost": 1, "holes": 1}
     assert found_after(lose_the_last) == {"lost": 1}
     assert found_after(forget_one) == {"extra": 1}
     assert found_after(alter_bytes) == {"altered": 1}
     assert found_after(alter_event) == {"altered": 1}
+    assert found_after(alter_mark) == {"altered": 1}
+    assert found_after(expect_an_event) == {"misplaced": 1}
+    assert found_after(expect_no_event) == {"misplaced": 1}
+    assert found_after(expect_two_events) == {"misplaced": 1}
     # Only SQL reads the bytes of dead letters: the two do not agree, and say so.
     with pytest.raises(AssertionError, match="the checkers do not agree"):
         found_after(alter_dead_bytes)
@@ -74,4 +106,5 @@ def test_the_checkers_find_what_is_lost_doubled_altered_or_made_up(settings: Set
     table = deltalake.DeltaTable(store.uri("lake/events"), storage_options=store.delta_options())
     deltalake.write_deltalake(table, table.to_pyarrow_table().slice(0, 1), mode="append")
     verdict = judge(settings, load.ledger)
-    assert (verdict.found.duplicate, verdict.holds, verdict.defect) == (1, False, "duplicate 1")
+    assert (verdict.found.duplicate, verdict.holds, count_doubled(settings)) == (1, False, 1)
+    assert (verdict.shown("duplicate"), verdict.shown("duplicate", before=1), verdict.shown("lost")) == ("duplicate 1", "", "")

@@ -10,7 +10,7 @@ def remove() -> None:
     class ConstantSize(FlushSize):
         def __init__(self, bytes_max: int, held_bytes_max: int) -> None:
             super().__init__(bytes_max, held_bytes_max)
-            self.bytes_now, self.held_bytes_now = bytes_max, held_bytes_max
+            self.bytes_now, self._held_bytes = bytes_max, held_bytes_max
 
     mock.patch.object(pipeline.runner, "FlushSize", ConstantSize).start()
     mock.patch.object(pipeline.runner, "is_out_of_memory", return_value=False).start()

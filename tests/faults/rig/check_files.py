@@ -8,8 +8,9 @@ import json
 import re
 import urllib.parse
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import botocore.session
 import pyarrow.parquet as pq
@@ -17,11 +18,29 @@ import pyarrow.parquet as pq
 from tests.faults.rig.findings import Findings, Place
 
 
+class _Record(NamedTuple):
+    payload_hash: int
+    event_id: str | None
+    mark: str | None
+    is_certain: bool
+
+
+class _Row(NamedTuple):
+    topic_id: str
+    partition: int
+    offset: int
+    payload_hash: int
+    event_id: str | None
+    mark: str | None
+    reason: str | None
+    """Of a dead letter; null of an event."""
+
+
 def check_files(place: Place, ledger: Path) -> Findings:
     """Hold every row of both tables against the ledger's lines."""
     expected = _read_ledger(ledger)
     events, dead = (list(_read_rows(place, table)) for table in ("events", "dead_letters"))
-    rows = Counter((topic_id, partition, offset) for topic_id, partition, offset, *_ in (*events, *dead))
+    rows = Counter(row[:3] for row in (*events, *dead))
     known = {(partition, offset) for _, partition, offset in rows}
     lost = [place for place in expected if place not in known]
     reached: dict[int, int] = {}
@@ -33,32 +52,55 @@ def check_files(place: Place, ledger: Path) -> Findings:
         dead=len(dead),
         lost=len(lost),
         duplicate=sum(count - 1 for count in rows.values()),
-        altered=sum(_is_altered(expected.get((partition, offset)), *found) for _, partition, offset, *found in (*events, *dead)),
+        altered=sum(_is_altered(expected.get((row.partition, row.offset)), row) for row in (*events, *dead)),
+        misplaced=_count_misplaced(expected, (*events, *dead)),
         extra=sum((partition, offset) not in expected for _, partition, offset in rows),
         holes=sum(offset < reached.get(partition, 0) for partition, offset in lost),
     )
 
 
-def _is_altered(expected: tuple[int, str | None] | None, payload_hash: int, event_id: str | None, is_event: bool) -> bool:
-    if expected is None:
+def _is_altered(record: _Record | None, row: _Row) -> bool:
+    if record is None:
         return False
-    return payload_hash != expected[0] or (is_event and bool(expected[1]) and event_id != expected[1])
+    is_another = row.reason is None and bool(record.event_id) and (row.event_id, row.mark) != (record.event_id, record.mark)
+    return row.payload_hash != record.payload_hash or is_another
 
 
-def _read_ledger(ledger: Path) -> dict[tuple[int, int], tuple[int, str | None]]:
-    """(partition, offset): (payload hash, event id)."""
-    expected: dict[tuple[int, int], tuple[int, str | None]] = {}
+def _count_misplaced(expected: dict[tuple[int, int], _Record], rows: Iterable[_Row]) -> int:
+    """Records of certain outcome are walked through in the order of Kafka: an id's first is an event, each further one a duplicate of it."""
+    wanted: dict[tuple[int, int], str | None] = {}
+    seen = set[tuple[int, str]]()
+    for (partition, offset), record in sorted(expected.items()):
+        if not record.is_certain:
+            continue
+        if not record.event_id:
+            wanted[partition, offset] = "any"
+        elif (partition, record.event_id) in seen:
+            wanted[partition, offset] = "duplicate"
+        else:
+            seen.add((partition, record.event_id))
+            wanted[partition, offset] = None
+    return sum(
+        row.reason is None if reason == "any" else row.reason != reason
+        for row in rows
+        for reason in [wanted.get((row.partition, row.offset), row.reason)]
+    )
+
+
+def _read_ledger(ledger: Path) -> dict[tuple[int, int], _Record]:
+    """By (partition, offset)."""
+    expected: dict[tuple[int, int], _Record] = {}
     with ledger.open() as file:
         for line in file:
             entry = json.loads(line)
             where = (entry["partition"], entry["offset"])
             assert where not in expected, f"Kafka acknowledged two records at {where}"
-            expected[where] = (entry["payload_hash"], entry["event_id"])
+            expected[where] = _Record(entry["payload_hash"], entry["event_id"], entry["mark"], entry["is_certain"])
     return expected
 
 
-def _read_rows(place: Place, table: str) -> Any:
-    """(topic id, partition, offset, payload hash, event id, is an event) of every row of the newest version."""
+def _read_rows(place: Place, table: str) -> Iterator[_Row]:
+    """Every row of the newest version."""
     client = botocore.session.Session().create_client(
         "s3",
         region_name="us-east-1",
@@ -66,12 +108,20 @@ def _read_rows(place: Place, table: str) -> Any:
         aws_access_key_id=place.access_key_id,
         aws_secret_access_key=place.secret_access_key,
     )
-    columns = ["_topic_id", "_partition", "_offset", "_payload_hash", "event_id" if table == "events" else "topic"]
+    columns = [
+        "_topic_id",
+        "_partition",
+        "_offset",
+        "_payload_hash",
+        *(["event_id", "attributes"] if table == "events" else ["topic", "reason"]),
+    ]
     for path in sorted(_live_files(client, place.bucket, f"lake/{table}")):
         body = client.get_object(Bucket=place.bucket, Key=f"lake/{table}/{urllib.parse.unquote(path)}")["Body"].read()
         for row in pq.ParquetFile(io.BytesIO(body)).read(columns).to_pylist():
             if row.get("topic", place.topic) == place.topic and place.topic_id in ("", row["_topic_id"]):
-                yield row["_topic_id"], row["_partition"], row["_offset"], row["_payload_hash"], row.get("event_id"), table == "events"
+                mark = dict(row.get("attributes") or ()).get("mark")
+                place_of_row = (row["_topic_id"], row["_partition"], row["_offset"], row["_payload_hash"])
+                yield _Row(*place_of_row, row.get("event_id"), mark, row.get("reason"))
 
 
 def _live_files(client: Any, bucket: str, table: str) -> set[str]:

@@ -10,14 +10,19 @@ from tests.faults.rig.findings import Findings, Place
 # One line: what the ledger has, what the tables have, and how they differ.
 _COMPARE = """
 with expected as (
-    select "partition" as part, "offset" as off, event_id, payload_hash, sha256 from ledger
+    select
+        "partition" as part, "offset" as off, event_id, payload_hash, sha256, is_certain, mark,
+        -- Of an id that is sent again, the first in Kafka's order is the event.
+        row_number() over (partition by "partition", event_id, is_certain order by "offset") as sending
+    from ledger
 ),
 found as (
     select
-        'events' as name, _topic_id, _partition as part, _offset as off, _payload_hash as payload_hash, event_id, null::blob as value
+        'events' as name, _topic_id, _partition as part, _offset as off, _payload_hash as payload_hash, event_id, attributes['mark'] as mark, null::varchar as reason,
+        null::blob as value
     from events
     union all by name
-    select 'dead_letters' as name, _topic_id, _partition as part, _offset as off, _payload_hash as payload_hash, value from dead_letters
+    select 'dead_letters' as name, _topic_id, _partition as part, _offset as off, _payload_hash as payload_hash, reason, value from dead_letters
     where topic = $topic
 ),
 rows as (
@@ -37,7 +42,17 @@ select
         select count(*) from rows join expected using (part, off)
         where rows.payload_hash <> expected.payload_hash
             or (rows.value is not null and sha256(rows.value) <> expected.sha256)
-            or (rows.name = 'events' and expected.event_id <> '' and rows.event_id is distinct from expected.event_id)
+            or (
+                rows.name = 'events' and expected.event_id <> ''
+                and (rows.event_id is distinct from expected.event_id or rows.mark is distinct from expected.mark)
+            )
+    ),
+    (
+        select count(*) from rows join expected using (part, off)
+        where is_certain and rows.reason is distinct from case
+            when expected.event_id = '' then coalesce(rows.reason, 'no event')
+            when sending > 1 then 'duplicate'
+        end
     ),
     (select count(*) from (select distinct part, off from rows) anti join expected using (part, off)),
     (select count(*) from (from expected anti join rows using (part, off)) join reached using (part) where off < last)
@@ -58,7 +73,8 @@ def check_sql(place: Place, ledger: Path) -> Findings:
         )
         con.execute(
             "create table ledger as select * from read_json($file, format = 'newline_delimited', columns = "
-            "{'event_id': 'varchar', 'partition': 'integer', 'offset': 'bigint', 'sha256': 'varchar', 'payload_hash': 'bigint'})",
+            "{'event_id': 'varchar', 'partition': 'integer', 'offset': 'bigint', 'sha256': 'varchar', 'payload_hash': 'bigint', "
+            "'is_certain': 'boolean', 'mark': 'varchar'})",
             {"file": str(ledger)},
         )
         for table in ("events", "dead_letters"):

@@ -23,7 +23,8 @@ class Findings:
     """Records of the ledger against rows of `events` and `dead_letters` together.
 
     `lost`: records without a row; `duplicate`: rows beyond the first of a (topic id, partition, offset); `altered`: rows whose payload has
-    another hash than the record, or whose event has another id; `extra`: rows of which the ledger has no record; `holes`: those of the lost
+    another hash than the record, or whose event has another id or mark; `misplaced`: rows of records whose outcome is certain that have
+    another: no event, no duplicate, or an event twice; `extra`: rows of which the ledger has no record; `holes`: those of the lost
     that lie before a row of their partition, so that nobody will read them any more.
     """
 
@@ -33,13 +34,20 @@ class Findings:
     lost: int
     duplicate: int
     altered: int
+    misplaced: int
     extra: int
     holes: int
 
     @property
     def is_clean(self) -> bool:
-        """Nothing lost, doubled, altered or made up, and every record is an event or a dead letter."""
-        return (self.lost, self.duplicate, self.altered, self.extra) == (0, 0, 0, 0) and self.events + self.dead == self.records
+        """Nothing lost, doubled, altered, misplaced or made up, and every record is an event or a dead letter."""
+        return (self.lost, self.duplicate, self.altered, self.misplaced, self.extra) == (
+            0,
+            0,
+            0,
+            0,
+            0,
+        ) and self.events + self.dead == self.records
 
 
 def place_of(settings: Settings, topic_id: str = "") -> Place:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 import xxhash
 
+# The attribute of which an event of a load has one of its own.
+_MARK = re.compile(rb'"mark": "([^"]*)"')
+
 
 class Ledger:
-    """An append-only file of JSON lines: event_id, partition, offset, sha256 of the value (hex), payload_hash (xxh3-64, signed).
+    """An append-only file of JSON lines: event_id, partition, offset, sha256 of the value (hex), payload_hash (xxh3-64, signed), is_certain, mark.
 
+    `is_certain`: no rule that a worker may have makes anything of it but an event, the first time that its id is sent to its partition, and
+    a duplicate from then on; one without an id is no event. `mark` is the event's attribute of that name, null without one.
     `count` is of what was added by this object.
     """
 
@@ -23,7 +29,7 @@ class Ledger:
         self._lock = threading.Lock()
         path.touch()
 
-    def add(self, event_id: str | None, partition: int, offset: int, value: bytes) -> None:
+    def add(self, event_id: str | None, partition: int, offset: int, value: bytes, is_certain: bool = False) -> None:
         unsigned = xxhash.xxh3_64_intdigest(value)
         entry = {
             "event_id": event_id,
@@ -31,6 +37,8 @@ class Ledger:
             "offset": offset,
             "sha256": hashlib.sha256(value).hexdigest(),
             "payload_hash": unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned,
+            "is_certain": is_certain,
+            "mark": found[1].decode() if (found := _MARK.search(value)) else None,
         }
         with self._lock:
             self._waiting.append(json.dumps(entry) + "\n")

@@ -18,6 +18,9 @@ from tests.faults.rig.ledger import Ledger
 from tests.faults.rig.read_topic import read_all
 from tests.stream import raw_events
 
+# A record is sent again after so many others at most.
+RESENT_AFTER_MAX = 10_000
+
 
 class Load:
     """Sends while its `with` block lasts; afterwards all that was sent is acknowledged and stands in `ledger`.
@@ -44,7 +47,7 @@ class Load:
         self._chance = random.Random(chance.getrandbits(64))
         self._resent, self._malformed, self._endpoints = resent, malformed, endpoints
         self._topic = topic or raw_events(settings)
-        self._number, self._before = 0, (b"", b"", "")
+        self._number, self._sent = 0, deque[tuple[bytes, bytes, str]](maxlen=RESENT_AFTER_MAX)
         self._without_offset: list[tuple[str | None, int, bytes]] = []
         self._servers = settings.kafka_servers
         options: dict[str, str | int | float | bool] = {
@@ -110,7 +113,10 @@ class Load:
             # Kafka had it from an attempt whose answer was lost, and does not say where.
             self._without_offset.append((event_id, partition, value or b""))
         else:
-            self.ledger.add(event_id, partition, offset, value or b"")
+            self._add(event_id, partition, offset, value or b"")
+
+    def _add(self, event_id: str | None, partition: int, offset: int, value: bytes) -> None:
+        self.ledger.add(event_id, partition, offset, value, event_id is not None and self.is_certain(value))
 
     def _find_offsets(self) -> None:
         """Look in Kafka where those records lie of which it did not say so."""
@@ -121,7 +127,7 @@ class Load:
         for message in read_all(self._servers, self._topic, {partition for partition, _ in wanted}):
             partition, offset, value = message.partition() or 0, message.offset() or 0, message.value() or b""
             if (partition, offset) not in known and wanted.get((partition, value)):
-                self.ledger.add(wanted[partition, value].popleft(), partition, offset, value)
+                self._add(wanted[partition, value].popleft(), partition, offset, value)
         lost = ", ".join(
             f"{event_id} in partition {partition}: {value[:60]!r}" for (partition, value), ids in wanted.items() for event_id in ids
         )
@@ -143,12 +149,17 @@ class Load:
     def _next(self) -> tuple[bytes, bytes, str]:
         self._number += 1
         draw = self._chance.random()
-        if draw < self._resent and self._before[1]:
-            return self._before
+        if draw < self._resent and self._sent:
+            # Half of them at once, as a client that got no answer does; the others later, some of them after a fault.
+            return self._sent[-1] if draw < self._resent / 2 else self._sent[self._chance.randrange(len(self._sent))]
         if draw < self._resent + self._malformed:
             return b"shop/garbage", b"garbage-%d" % self._chance.getrandbits(64), ""
-        self._before = self.build_record(self._number, self._chance)
-        return self._before
+        self._sent.append(self.build_record(self._number, self._chance))
+        return self._sent[-1]
+
+    def is_certain(self, value: bytes) -> bool:
+        """Whether every worker of the test makes the same of this value: see Ledger."""
+        return True
 
     def build_record(self, number: int, chance: random.Random) -> tuple[bytes, bytes, str]:
         """Key, value and event_id of an event of app shop."""
@@ -160,7 +171,7 @@ class Load:
             "event_timestamp": 1764000000000 + number,
             "application": {"app_id": "shop"},
             "client": {"client_id": endpoint_id},
-            "attributes": {"screen": "home"},
+            "attributes": {"screen": "home", "mark": event_id},
             "metrics": {"height": 1.5},
         }
         return f"shop/{endpoint_id}".encode(), json.dumps(record).encode(), event_id

@@ -15,16 +15,17 @@ def note_repeats(settings: Settings, load: Load) -> int:
     anew with another epoch, by which it is not recognised. Both are records of Kafka's, each of which must land once. Raises AssertionError when
     Kafka has a record that nobody sent.
     """
-    known, sent = set[tuple[int, int]](), dict[str, str | None]()
+    known, sent = set[tuple[int, int]](), dict[str, tuple[str | None, bool]]()
     for entry in load.ledger.entries():
         known.add((entry["partition"], entry["offset"]))
-        sent[entry["sha256"]] = entry["event_id"]
+        sent[entry["sha256"]] = entry["event_id"], entry["is_certain"]
     before = load.ledger.count
     for message in read_all(settings.kafka_servers, raw_events(settings), {partition for partition, _ in known}):
         partition, offset, value = message.partition() or 0, message.offset() or 0, message.value() or b""
         if (partition, offset) not in known:
             digest = hashlib.sha256(value).hexdigest()
             assert digest in sent, f"nobody sent what Kafka has in partition {partition} at offset {offset}: {value[:60]!r}"
-            load.ledger.add(sent[digest], partition, offset, value)
+            event_id, is_certain = sent[digest]
+            load.ledger.add(event_id, partition, offset, value, is_certain)
     load.ledger.flush()
     return load.ledger.count - before

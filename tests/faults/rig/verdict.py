@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 from pipeline.config import Settings
 from tests.conftest import headwater
@@ -10,7 +12,7 @@ from tests.faults.rig.check_files import check_files
 from tests.faults.rig.check_sql import check_sql
 from tests.faults.rig.findings import Findings, place_of
 from tests.faults.rig.ledger import Ledger
-from tests.stream import landed_count
+from tests.stream import landed_count, rows
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,15 @@ class Verdict:
         assert self.holds, f"{self.found}\naudit: {self.audit}"
         return self.found
 
-    @property
-    def defect(self) -> str:
-        """What a control shows, in words; '' when there is no defect.
+    def shown(self, kind: Literal["lost", "duplicate"], before: int = 0) -> str:
+        """What a control shows, in words: how many records the guard that it takes away would have kept from being `lost` or `duplicate`; '' when
+        none. `before` were so before the fault.
 
         Of what was lost only holes: a record after the last row of its partition may still land. Nor does the audit count: it is never clean
         where commits carry no offsets, with a fault or without one.
         """
-        counts = {"lost": self.found.holes, "duplicate": self.found.duplicate, "altered": self.found.altered, "extra": self.found.extra}
-        return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+        count = (self.found.holes if kind == "lost" else self.found.duplicate) - before
+        return f"{kind} {count:,}" if count > 0 else ""
 
 
 def judge(settings: Settings, ledger: Ledger, topic_id: str = "") -> Verdict:
@@ -59,6 +61,12 @@ def judge(settings: Settings, ledger: Ledger, topic_id: str = "") -> Verdict:
     except ValueError:
         raise AssertionError(f"the audit said nothing (exit status {audit.returncode}): {audit.stdout}{audit.stderr}") from None
     return Verdict(by_files, is_clean, audit.stdout + audit.stderr)
+
+
+def count_doubled(settings: Settings) -> int:
+    """Rows that stand beside another of the same record by now: what a control had before its fault."""
+    found = Counter(row for table in ("events", "dead_letters") for row in rows(settings, table, ("_topic_id", "_partition", "_offset")))
+    return found.total() - len(found)
 
 
 def wait_for_rows(settings: Settings, count: int, secs_max: float = 300) -> None:
