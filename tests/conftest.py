@@ -26,7 +26,6 @@ from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
 from tests.dedup_reads import reads  # noqa: F401  (a fixture of several files, as the next one)
 from tests.faults.rig.proof import add_options, configure, label, proof, schedule  # noqa: F401
-from tests.faults.rig.refused_sockets import refused_sockets  # noqa: F401
 from tests.faults.wire.canary import canary  # noqa: F401
 from tests.forked_command import allow_forks, run_forked
 from tests.geo_database import geo_files  # noqa: F401

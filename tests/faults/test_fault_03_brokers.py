@@ -19,7 +19,6 @@ from tests.faults.rig.failpoints import read_journal
 from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.load import Load
 from tests.faults.rig.proof import Proof
-from tests.faults.rig.refused_sockets import REFUSED_SOCKETS
 from tests.faults.rig.repeats import note_repeats
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.sending import wait_for_acks
@@ -31,7 +30,7 @@ from tests.test_worker_outages import pid_of
 from tests.worker_process import running, wait_until
 
 # The full runs take minutes.
-pytestmark = [pytest.mark.timeout(1800), *REFUSED_SOCKETS]
+pytestmark = pytest.mark.timeout(1800)
 
 
 # In full so many that a drain is not one flush.

@@ -9,7 +9,6 @@ from pipeline.config import Settings
 from tests.faults.rig.fault_worker import FaultWorker
 from tests.faults.rig.load import Load
 from tests.faults.rig.proof import Proof
-from tests.faults.rig.refused_sockets import REFUSED_SOCKETS
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.verdict import count_doubled, judge, wait_for_rows
 from tests.faults.wire.proxied import LoopLag, metric, wait_until_it_lands, worker_behind
@@ -17,8 +16,6 @@ from tests.faults.wire.proxy import FaultProxy, fault_proxy
 from tests.faults.wire.proxy_rules import Fault, Side
 from tests.stream import landed_count, lines, metrics
 from tests.worker_process import running, wait_until
-
-pytestmark = REFUSED_SOCKETS
 
 # How a worker is cut off: what is under way arrives late, or never; (direction towards Kafka, direction towards S3) in which nothing flows.
 PARTITIONS: tuple[tuple[Fault, tuple[Side | None, Side | None]], ...] = (

@@ -1,12 +1,10 @@
 """Three Kafka brokers on this machine, each its own process with its own log, for tests that kill one or all of them."""
 
-import gc
 import random
 import shutil
 import socket
 import subprocess
 import uuid
-import warnings
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,10 +141,6 @@ def running_brokers(settings: Settings, folder: Path) -> Iterator[Brokers]:
     finally:
         brokers.end()
         shutil.rmtree(folder, ignore_errors=True)
-        # kafka-python leaves the socket of a refused connection to the garbage collector, which would complain in the middle of another test.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
 
 
 def _free_ports(count: int) -> list[int]:
