@@ -16,6 +16,7 @@ from tests.faults.rig.percentile import percentile
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.verdict import judge, wait_for_rows
+from tests.faults.watch.worker_counts import landed
 from tests.stream import rows
 from tests.worker_process import running, wait_until
 
@@ -74,6 +75,7 @@ def test_fault_01_a_worker_that_does_not_come_back_is_replaced_when_its_session_
         killing = Killing(settings, [victim], wanted, schedule.chance, stays_away=True)
         with running(victim):
             killing.run()
+            wait_until(lambda: landed(victim) > 0, "it lands again", STRIKE_SECS_MAX)
             load.stop()
             wait_for_rows(settings, load.count, secs_max=300)
             assert [worker.stop(60) for worker in (victim, heir)] == [0, 0]
