@@ -49,7 +49,7 @@ audit: $(READY) ## Prove that every record up to the offsets reached is in the l
 	@$(H) audit
 
 faults: $(READY) ## Every fault and attack with a control that must fail, and the report (two hours)
-	@$(PY) -m tests.faults --write tests/faults/REPORT.md $(if $(SEED),--seed $(SEED))
+	@$(PY) -m tests.faults $(if $(SEED),--seed $(SEED),--write tests/faults/REPORT.md)
 
 ##@ Measure it
 bench: $(READY) ## What each stage, the whole path and other ways cost, in one table (20 minutes)

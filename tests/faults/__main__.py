@@ -57,7 +57,7 @@ def main() -> None:
     elif given.write:
         about = {
             "run": f"{began:%Y-%m-%d %H:%M} UTC, {(time.monotonic() - clock) / 60:.0f} minutes, {'short' if given.short else 'full'} schedules",
-            "seed": f"{given.seed}; the same schedules again: `make faults SEED={given.seed}`",
+            "seed": f"{given.seed}; the same draws again: `make faults SEED={given.seed}`",
             "commit": commit,
             "machine": f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 1e9:.0f} GB, Python {platform.python_version()}; everything on it",
         }

@@ -47,13 +47,15 @@ FAULTS = (
     Row("15", "schema drift", "V; no file more for alternating shapes; columns bounded"),
     # The collector adds what clients leave out before it judges: of an object that is no event it may make one.
     Row("16", "malformed UTF-8, JSON bombs", "no crash; the same verdict by every parser path"),
-    Row("17", "duplicate delivery", "rows exact; the window's limit stated"),
+    Row("17", "duplicate delivery", "V; rows exact; beyond the window a resend lands again"),
     Row("18", "late and out of order", "V; files at most twice the baseline; late rows in the right day"),
+    # Keys are renewed each twenty seconds here, not each hour: the bar is in their periods.
     Row("19", "expiry of credentials", "V; gap below two refreshes"),
     Row("20", "contention for commits and for definitions", "V; no starvation (Jain 0.9 or more)"),
     Row("21", "compaction, appends and queries together", "V; no query fails; sums equal"),
     Row("22", "vacuum against a stopped writer", "V; an unsafe retention is refused"),
-    Row("23", "topic made anew, or cut by retention", "a loud stop or a counted gap; never silent"),
+    # Silent is one case: a log that was put back from an older copy and has grown past what had landed before a worker looked (README, "gone").
+    Row("23", "topic made anew, cut by retention, or put back from a copy", "a loud stop or a counted gap"),
     Row("24", "partitions added live", "V"),
     Row("25", "network partition", "V"),
     # The rate is the highest at which one worker's death is made good in 20 s, 8,000 a second at the most: the checkers look at each record.
@@ -62,7 +64,8 @@ FAULTS = (
         "soak under mixed faults; overload",
         "V; slopes of memory and descriptors about 0; freshness below 5 s (p99), faults and 20 s after each left out",
     ),
-    Row("27", "power cut: broker, S3 and workers at once, at work and while they start", "V against what Kafka acknowledged"),
+    # Kills, not current: what a process has given to the system outlives it. Against the loss of a machine stand replicas.
+    Row("27", "broker, S3 and workers killed at once, at work and while they start", "V against what Kafka acknowledged"),
     Row("28", "upgrade and rollback", "V"),
     # The code of the decisions runs; that it is tried again, given up and called in turn is simulated, as Kafka, the store and time are.
     Row("29", "deterministic model", "a million interleavings or more, no violation; every check that is removed is caught"),
@@ -75,7 +78,8 @@ ATTACKS = (
     Row("S5", "requests led elsewhere (SSRF)", "addresses by allow-list only; no redirect followed"),
     Row("S6", "path traversal", "keys always below the table's root"),
     Row("S7", "private values", "no hit in lake, dead letters, logs and labels"),
-    Row("S8", "denial of service", "memory bounded, 4xx or 429"),
+    # A connection beyond their number is closed without an answer, one that asks too slowly is, too.
+    Row("S8", "denial of service", "memory bounded; refused with 4xx, 429 or 500, or closed, and counted"),
     Row("S9", "supply chain", "hashes pinned, an SBOM, no extension installed by itself"),
 )
 ROWS = FAULTS + ATTACKS

@@ -72,6 +72,3 @@ def test_attack_s1_without_the_guard_they_are_let_in_control(
     let_in = sum(status == 202 for statuses in found.values() for status in statuses)
     assert let_in == sum(map(len, found.values())), found
     proof.show(f"without {guard} {let_in} bad requests were let in, {came} records came into Kafka" if came else "")
-
-
-# How long it takes to refuse a signature, by how many of its digits are right.

@@ -151,6 +151,3 @@ def test_attack_s9_without_the_sum_an_altered_jar_is_run_control(altered: tuple[
     proof.show(
         "without the check of its sum the altered jar was taken" if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256 else ""
     )
-
-
-# The bill of materials.
