@@ -8,16 +8,19 @@ local stack, whose keys `headwater up` makes at its first start and keeps in `HE
 import difflib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from pipeline.time_zones import check_zone
 from schemas.errors import SettingError, UsageError
 
 PREFIX = "HEADWATER_"
 Names = Annotated[tuple[str, ...], NoDecode]
+TextByName = Annotated[Mapping[str, str], NoDecode]
 
 
 def _setting(default: Any, description: str, example: str, **limits: Any) -> Any:
@@ -245,12 +248,26 @@ class Settings(BaseSettings):
     endpoint_snapshot_rows_min: int = _setting(
         10_000, "endpoint updates that make a new snapshot of endpoints; fewer make one once the oldest is an hour old", "10000", ge=1
     )
+    check_secs: float = _setting(
+        3600, "time between two runs of the checks of queries/checks by maintenance; 0 runs them on request alone", "3600", ge=0, le=604800
+    )
     maintain_metrics_port: int = _setting(0, "port of /metrics of maintenance; 0: 9463 and the port offset", "9463", ge=0, le=65535)
 
     # Asking
     query_memory_bytes_max: int = _setting(2_000_000_000, "memory of one `headwater sql`", "2000000000", ge=50_000_000)
     query_secs_max: float = _setting(300, "time after which a query is stopped", "300", gt=0)
     session_gap_mins: float = _setting(30, "silence after which an endpoint's next event opens a new session", "30", gt=0)
+    machine_opens_enabled: bool = _setting(
+        True, "opens and clicks of e-mails that a machine made are told apart; off: all count as people's", "true"
+    )
+    machine_open_secs: float = _setting(
+        5, "an e-mail opened or clicked no later than so long after it was sent was so by a machine", "5", ge=0
+    )
+    report_zone: str = _setting("UTC", "IANA time zone whose days and hours reports count by", "Europe/Berlin")
+    app_zones: TextByName = _setting(
+        {}, "time zones of apps that have their own: a JSON object, app id to zone", '{"shop": "America/New_York"}'
+    )
+    check_fresh_hours: float = _setting(24, "age of the newest event from which a check says that the lake is stale", "24", gt=0)
 
     @field_validator(
         *("enrichments", "internal_endpoints", "internal_networks", "promoted_attributes", "redact_removed", "redact_hashed"),
@@ -261,6 +278,28 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("app_zones", mode="before")
+    @classmethod
+    def _parse_object(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from None
+
+    @field_validator("report_zone")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        return check_zone(value)
+
+    @field_validator("app_zones")
+    @classmethod
+    def _check_zones(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for zone in value.values():
+            check_zone(zone)
         return value
 
     @property

@@ -50,8 +50,8 @@ def import_into(settings: Settings, app_id: str, address: Path | str) -> int:
 def state(settings: Settings, app_id: str) -> list[dict[str, Any]]:
     """core.endpoints of an app, without its id and without when it was merged."""
     with open_reader(settings) as reader:
-        answer = reader.con.execute(
-            "select * exclude (app_id, updated_at) from core.endpoints where app_id = ? order by lower(endpoint_id)", [app_id]
+        answer = reader.execute(
+            "select * exclude (app_id, updated_at) from core.endpoints where app_id = $app order by lower(endpoint_id)", {"app": app_id}
         )
         rows: list[dict[str, Any]] = answer.to_arrow_table().to_pylist()
     return rows

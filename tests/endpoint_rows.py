@@ -13,11 +13,11 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.ask.lake_relations import create_lake
-from pipeline.ask.views import create_views
+from pipeline.ask.library import create_all
 from pipeline.config import load_settings
 from pipeline.endpoints.merge import EndpointStates
 from schemas.tables import load_table
-from tests.lake_rows import NOON, Row, all_views, as_arrow
+from tests.lake_rows import NOON, Row, as_arrow, library
 
 UPDATES, STATES = load_table("endpoint_updates"), load_table("endpoint_states")
 SCALARS = (
@@ -105,7 +105,7 @@ def _views() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(config={"threads": 1})
     con.execute("set global TimeZone = 'UTC'")
     create_lake(con, None, [])
-    create_views(con, all_views(), load_settings())
+    create_all(con, library(), load_settings())
     return con
 
 

@@ -6,23 +6,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from pipeline.ask.views import LAKE, create_views, load_views
+from pipeline.ask.layers import LAKE
+from pipeline.ask.library import create_all, create_base, load_library
 from pipeline.config import Settings
 from pipeline.stores import build_store
 from schemas.tables import TableSchema, load_table
+from tests.lazy_lake import LazyLake
 
 Row = Mapping[str, Any]
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _offsets = count()
 
 # Parsed once for all tests.
-all_views = functools.cache(load_views)
+library = functools.cache(load_library)
 
 
 def at(minutes: float = 0, millis: int = 0, days: int = 0) -> datetime:
@@ -77,15 +79,18 @@ def _map_items(value: Any) -> Any:
 @contextmanager
 def memory_lake(
     settings: Settings,
-    events: Sequence[Row] = (),
-    dead_letters: Sequence[Row] = (),
+    events: Sequence[Row] | pa.Table = (),
+    dead_letters: Sequence[Row] | pa.Table = (),
     dead_letter_replays: Sequence[Row] = (),
     endpoint_updates: Sequence[Row] = (),
     endpoint_states: Sequence[Row] = (),
     file: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """All views over these rows, in a DuckDB in which nothing is locked; with `file`, kept there."""
-    given: dict[str, Sequence[Row]] = {
+    """All views and macros over these rows, in a DuckDB in which nothing is locked; with `file`, kept there. Created when they are named.
+
+    Tables are taken as they are, in the lake's schema.
+    """
+    given: dict[str, Sequence[Row] | pa.Table] = {
         "events": events,
         "dead_letters": dead_letters,
         "imports": (),
@@ -97,11 +102,15 @@ def memory_lake(
         con.execute("set TimeZone = 'UTC'")
         con.execute(f"create schema {LAKE}")
         for name, rows in given.items():
-            con.register("given", as_arrow(load_table(name), rows))
+            con.register("given", rows if isinstance(rows, pa.Table) else as_arrow(load_table(name), rows))
             con.execute(f"create table {LAKE}.{name} as from given")
             con.unregister("given")
-        create_views(con, all_views(), settings)
-        yield con
+        if file is not None:
+            create_all(con, library(), settings)
+            yield con
+        else:
+            create_base(con, settings)
+            yield cast(duckdb.DuckDBPyConnection, LazyLake(con, library()))
 
 
 def write_lake(settings: Settings, name: str, rows: Sequence[Row], schema: TableSchema | None = None) -> None:

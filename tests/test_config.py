@@ -18,3 +18,26 @@ def test_a_wrong_value_names_setting_value_and_an_example(monkeypatch: pytest.Mo
     monkeypatch.setenv("HEADWATER_FLUSH_SECS_MAX", "ten")
     with pytest.raises(SettingError, match=r"Setting 'FLUSH_SECS_MAX' is 'ten'; expected .* for example 1\.0\."):
         load_settings()
+
+
+def test_zones_are_read_and_one_that_does_not_exist_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWATER_REPORT_ZONE", "Europe/Berlin")
+    monkeypatch.setenv("HEADWATER_APP_ZONES", '{"shop": "America/New_York"}')
+    settings = load_settings()
+    assert (settings.report_zone, settings.app_zones) == ("Europe/Berlin", {"shop": "America/New_York"})
+    monkeypatch.setenv("HEADWATER_REPORT_ZONE", "Europe/Berln")
+    with pytest.raises(SettingError, match=r"Setting 'REPORT_ZONE' is 'Europe/Berln'; expected .*did you mean Europe/Berlin\?"):
+        load_settings()
+    monkeypatch.setenv("HEADWATER_REPORT_ZONE", "UTC")
+    monkeypatch.setenv("HEADWATER_APP_ZONES", '{"shop": "America/New York"}')
+    with pytest.raises(
+        SettingError, match=r"Setting 'APP_ZONES' is .*'America/New York' is no IANA time zone, did you mean America/New_York\?"
+    ):
+        load_settings()
+
+
+@pytest.mark.parametrize("value", ["shop=UTC", "[]", '{"shop": 1}'])
+def test_zones_of_apps_that_are_no_object_of_texts_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HEADWATER_APP_ZONES", value)
+    with pytest.raises(SettingError, match=r"Setting 'APP_ZONES' is .*for example \{\"shop\": \"America/New_York\"\}"):
+        load_settings()

@@ -577,7 +577,7 @@ def landed_rows(settings: Settings) -> tuple[int, int]:
     """Rows of the table endpoint_updates, and distinct ids among them."""
     try:
         with open_reader(settings) as reader:
-            found = reader.con.execute("select count(*), count(distinct update_id) from staging.endpoint_updates").fetchone()
+            found = reader.execute("select count(*), count(distinct update_id) from staging.endpoint_updates").fetchone()
     except UnavailableError:
         return 0, 0
     assert found is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import Settings, load_settings
-from tests.lake_rows import Row, all_views, at, dead_letter, event, memory_lake, purchase
+from tests.lake_rows import Row, at, dead_letter, event, library, memory_lake, purchase
 
 
 def ask(sql: str, events: Sequence[Row], settings: Settings | None = None) -> list[tuple[Any, ...]]:
@@ -200,7 +200,7 @@ class TestEvents:
         with memory_lake(load_settings()) as con:
             staging = [row[0] for row in con.execute("describe staging.events").fetchall()]
             core = [row[0] for row in con.execute("describe core.events").fetchall()]
-        assert core == [*staging, "occurred_at", "is_activity", "is_late", "is_future"]
+        assert core == [*staging, "occurred_at", "is_activity", "is_late", "is_future", "event_date"]
 
 
 CHECKS = {
@@ -273,8 +273,7 @@ class TestChecks:
 
 
 def _sql_of(name: str) -> str:
-    (view,) = [view for view in all_views() if view.name == name]
-    return f"({view.sql})"
+    return f"({library().definitions[name].sql})"
 
 
 def test_a_replayed_dead_letter_is_begun_sent_landed_or_dead_again() -> None:

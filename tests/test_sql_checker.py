@@ -14,16 +14,16 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from pipeline.ask.library import load_library
 from pipeline.ask.sql_checker import check_sql
 from pipeline.ask.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
 from pipeline.ask.sql_tree import RefusedError
-from pipeline.ask.views import askable, load_views
 from pipeline.config import load_settings
 from tests.lake_rows import at, event, memory_lake, purchase
 
 pytestmark = pytest.mark.attack("S3")
 
-VIEWS = askable(load_views())
+VIEWS = load_library().relations
 RUNS, FAILS = True, False
 
 # Statement, what the error must name, whether it runs on an open DuckDB. FILE is a file that is there.

@@ -1,40 +1,95 @@
-"""The checks: every view of checks/ is run; one that returns rows has failed, and its rows say what is wrong."""
+"""The checks: every view of checks/ is run; one that returns rows says that something is wrong, and its rows say what."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
+from pipeline.ask.nearest import hint
 from pipeline.ask.reader import Reader
+from pipeline.ask.views import Severity, View
+from schemas.errors import HeadwaterError, UsageError
 
 ROWS_KEPT = 20
+PREFIX = "checks.assert_"
+
+
+class State(StrEnum):
+    """What came of a check."""
+
+    OK = "ok"
+    WARN = "warn"  # rows, severity warn
+    FAIL = "fail"  # rows, severity fail
+    ERROR = "error"  # it could not be run: nobody knows
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found: `rows` are its first rows, by column; `row_count` all of them."""
+    """What a check found: `rows` are its first rows, by column; `row_count` all of them, None when it could not be run and `error` says why."""
 
     name: str
     grain: str
-    row_count: int
-    rows: list[dict[str, Any]]
+    severity: Severity
+    secs: float
+    row_count: int | None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def state(self) -> State:
+        if self.row_count is None:
+            return State.ERROR
+        if self.row_count == 0:
+            return State.OK
+        return State.WARN if self.severity is Severity.WARN else State.FAIL
 
     @property
     def is_ok(self) -> bool:
-        return self.row_count == 0
+        """Whether it lets `headwater check` end with 0: warnings do."""
+        return self.state in (State.OK, State.WARN)
 
 
 def run_check(reader: Reader, name: str) -> CheckResult:
-    """Run one check, `checks.assert_...`, once: all its rows are counted, the first are kept."""
-    (view,) = [view for view in reader.views if view.name == name]
-    columns = [column for column, _ in reader.columns(name)]
-    rows = reader.rows(f"select *, count(*) over () from {name} limit {ROWS_KEPT}")
+    """Run one check, `checks.assert_...`, once: all its rows are counted, the first are kept.
+
+    One that needs more time or memory than there is, or fails in itself, has no rows but an error; the others are not touched by that.
+    """
+    (view,) = [view for view in list_checks(reader.views) if view.name == name]
+    severity = view.severity
+    assert severity is not None
+    began = time.monotonic()
+    try:
+        columns = [column for column, _ in reader.columns(name)]
+        rows = reader.rows(f"select *, count(*) over () from {name} limit {ROWS_KEPT}")
+    except HeadwaterError as error:
+        return CheckResult(name, view.grain, severity, time.monotonic() - began, None, error=str(error))
     return CheckResult(
         name=name,
         grain=view.grain,
+        severity=severity,
+        secs=time.monotonic() - began,
         row_count=rows[0][-1] if rows else 0,
         rows=[dict(zip(columns, row[:-1], strict=True)) for row in rows],
     )
 
 
-def check_names(reader: Reader) -> list[str]:
+def list_checks(views: Sequence[View]) -> list[View]:
     """All checks in order of name."""
-    return sorted(view.name for view in reader.views if view.layer == "checks")
+    return sorted((view for view in views if view.severity is not None), key=lambda view: view.name)
+
+
+def choose_checks(views: Sequence[View], wanted: Sequence[str]) -> list[str]:
+    """Names of the checks that are wanted, in order; all when none is named. `checks.` and `assert_` may be left out.
+
+    Raises UsageError, which names the nearest, for a name that is none.
+    """
+    names = [view.name for view in list_checks(views)]
+    chosen = set()
+    for text in wanted:
+        name = PREFIX + text.removeprefix("checks.").removeprefix("assert_")
+        if name not in names:
+            near = hint(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in names], cutoff=0.3)
+            raise UsageError(f"Check '{text}' is not there.{near} 'headwater check' without '--only' runs all and lists them.")
+        chosen.add(name)
+    return [name for name in names if name in chosen or not wanted]

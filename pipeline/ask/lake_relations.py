@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import duckdb
 
-from pipeline.ask.views import LAKE
+from pipeline.ask.layers import LAKE
+from pipeline.ask.sql_text import quoted
 from schemas.errors import UnavailableError
 from schemas.tables import TableSchema, load_table
 from sinks.store import Store
@@ -97,8 +98,3 @@ def _create_relation(con: duckdb.DuckDBPyConnection, schema: TableSchema, found:
 
 def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def quoted(text: str) -> str:
-    """A text constant of SQL."""
-    return "'" + text.replace("'", "''") + "'"

@@ -2,6 +2,8 @@
 
 One session's answers agree with each other, because each table is pinned once, when the reader opens. A lake in which no worker
 has run yet gives empty views; columns that an older table lacks are null.
+
+Views and macros are created when a query first names them: to create a hundred costs more than most queries.
 """
 
 import threading
@@ -12,10 +14,14 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from pipeline.ask.lake_relations import create_lake, quoted
+from pipeline.ask.lake_relations import create_lake
+from pipeline.ask.library import Library, create_base, create_definitions, load_library
+from pipeline.ask.nearest import hint_column
 from pipeline.ask.spill import SpillFolder
 from pipeline.ask.sql_checker import check_sql
-from pipeline.ask.views import View, askable, create_views, load_views
+from pipeline.ask.sql_text import quoted
+from pipeline.ask.sql_tree import Survey, survey_select
+from pipeline.ask.views import View, names_read
 from pipeline.bare_duckdb import open_duckdb
 from pipeline.config import Settings
 from pipeline.stores import build_store
@@ -35,16 +41,21 @@ class LimitError(HeadwaterError):
 
 
 class Reader:
-    """One DuckDB connection with all views on it; for one thread."""
+    """One DuckDB connection on which all views and macros can be asked; for one thread."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, views: list[View], settings: Settings, spill: SpillFolder) -> None:
-        self.con, self.views, self._settings, self._spill = con, views, settings, spill
+    def __init__(self, con: duckdb.DuckDBPyConnection, library: Library, settings: Settings, spill: SpillFolder) -> None:
+        self.con, self.library, self._settings, self._spill = con, library, settings, spill
+        self._created: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def views(self) -> list[View]:
+        return self.library.views
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""
@@ -60,17 +71,38 @@ class Reader:
         Raises RefusedError or QueryError for SQL that is not run, LimitError for time and memory.
         """
         with self._limits():
-            check_sql(self.con, sql, askable(self.views))
-            yield self.con.execute(sql, dict(parameters or {}))
+            survey = check_sql(self.con, sql, self.library.relations, self.library.value_macros, self.library.table_macros)
+            self._create_for(survey)
+            try:
+                answer = self.con.execute(sql, dict(parameters or {}))
+            except duckdb.BinderException as error:
+                raise QueryError(f"{error}{hint_column(str(error), self._columns_of(survey))}") from None
+            yield answer
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query of our own, not checked; errors as for `ask`."""
         with self._limits():
-            return self.con.execute(sql, dict(parameters or {})).fetchall()
+            return self.execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """Run a SELECT of our own, not checked and without limits; the connection has its result."""
+        self._create_for(survey_select(self.con, sql))
+        return self.con.execute(sql, dict(parameters or {}))
 
     def columns(self, name: str) -> list[tuple[str, str]]:
         """Columns of a view with their DuckDB types."""
         return [(row[0], row[1]) for row in self.rows(f"describe {name}")]
+
+    def _create_for(self, survey: Survey) -> None:
+        """Create what a statement names, with all that this reads, as far as it is not there."""
+        named = [*names_read(survey), *survey.functions, *survey.table_functions]
+        missing = [one for one in self.library.needed_by(named) if one.name not in self._created]
+        create_definitions(self.con, missing)
+        self._created.update(one.name for one in missing)
+
+    def _columns_of(self, survey: Survey) -> list[str]:
+        views = [name for name in names_read(survey) if name in self._created]
+        return [row[0] for name in views for row in self.con.execute(f"describe {name}").fetchall()]
 
     @contextmanager
     def _limits(self) -> Iterator[None]:
@@ -115,12 +147,12 @@ class Reader:
         return QueryError(text) if isinstance(error, duckdb.Error) else error
 
 
-def open_reader(settings: Settings) -> Reader:
-    """Open a reader under the read-only key, pinned to the lake as it is now.
+def open_reader(settings: Settings, threads: int | None = None) -> Reader:
+    """Open a reader under the read-only key, pinned to the lake as it is now; with at most `threads`, else one a processor.
 
     Raises UnavailableError when the store does not answer.
     """
-    return _open(settings, build_store(settings, is_reader=True))
+    return _open(settings, build_store(settings, is_reader=True), threads)
 
 
 def open_empty_reader(settings: Settings) -> Reader:
@@ -128,13 +160,15 @@ def open_empty_reader(settings: Settings) -> Reader:
     return _open(settings, None)
 
 
-def _open(settings: Settings, store: Store | None) -> Reader:
+def _open(settings: Settings, store: Store | None, threads: int | None = None) -> Reader:
     spill = SpillFolder()
     con = _connect(settings, spill)
-    reader = Reader(con, load_views(), settings, spill)
+    reader = Reader(con, load_library(), settings, spill)
     try:
         create_lake(con, store, settings.promoted_attributes)
-        create_views(con, reader.views, settings)
+        create_base(con, settings)
+        if threads is not None:
+            con.execute(f"set threads = {threads}")
         # From here on no file, bucket or address but the lake, and no way to change that.
         if store is not None:
             con.execute(f"set allowed_directories = [{quoted(store.uri('lake/'))}]")

@@ -4,19 +4,28 @@ One check for `headwater sql` and for whatever else takes SQL from outside. It i
 connection is locked down (pipeline/ask/reader.py), and the S3 key that the connection holds can only read.
 """
 
-import difflib
 from collections.abc import Collection
 
 import duckdb
 
+from pipeline.ask.nearest import hint
 from pipeline.ask.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
 from pipeline.ask.sql_tree import RefusedError, Relation, Survey, survey_select
 
+NOTHING: frozenset[str] = frozenset()
 
-def check_sql(con: duckdb.DuckDBPyConnection, sql: str, relations: Collection[str]) -> Survey:
+
+def check_sql(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    relations: Collection[str],
+    value_macros: frozenset[str] = NOTHING,
+    table_macros: frozenset[str] = NOTHING,
+) -> Survey:
     """Check one statement; `con` only parses it, nothing is bound or run.
 
-    `relations` are the names that may be read, as they are written: core.events, settings.
+    `relations` are the names that may be read, as they are written: core.events, settings. The macros may be called beside
+    DuckDB's own functions: those of values anywhere, those of tables in `from`.
 
     Returns what the statement names. Raises RefusedError, which names what was refused and the way out, and
     duckdb.ParserException for what is not SQL.
@@ -24,14 +33,11 @@ def check_sql(con: duckdb.DuckDBPyConnection, sql: str, relations: Collection[st
     survey = survey_select(con, sql)
     for relation in sorted(survey.relations):
         if not _is_allowed(relation, relations):
-            raise RefusedError(_refused_relation(relation, relations))
-    for name in sorted(survey.table_functions - TABLE_FUNCTIONS):
-        raise RefusedError(
-            f"Table function '{name}' is not allowed in SQL from people; read the views instead ('headwater views' lists them)."
-            f" Allowed are {', '.join(sorted(TABLE_FUNCTIONS))}."
-        )
-    for name in sorted(survey.functions - FUNCTIONS):
-        raise RefusedError(_refused_function(name))
+            raise RefusedError(_refused_relation(relation, relations, table_macros))
+    for name in sorted(survey.table_functions - TABLE_FUNCTIONS - table_macros):
+        raise RefusedError(_refused_table_function(name, value_macros, table_macros))
+    for name in sorted(survey.functions - FUNCTIONS - value_macros):
+        raise RefusedError(_refused_function(name, value_macros, table_macros))
     return survey
 
 
@@ -40,14 +46,30 @@ def _is_allowed(relation: Relation, relations: Collection[str]) -> bool:
     return relation.catalog in {"", "memory"} and ".".join(part for part in (schema, relation.name) if part) in relations
 
 
-def _refused_relation(relation: Relation, relations: Collection[str]) -> str:
+def _refused_relation(relation: Relation, relations: Collection[str], table_macros: frozenset[str]) -> str:
+    if str(relation) in table_macros:
+        return f"Macro '{relation}' takes arguments: select * from {relation}(...). 'headwater views show {relation}' tells which."
     by_last_name = [name for name in sorted(relations) if name.split(".")[-1] == relation.name]
-    close = (by_last_name + difflib.get_close_matches(str(relation), sorted(relations), n=3, cutoff=0.5))[:3]
-    hint = f' Did you mean "{close[0]}"?' if close else ""
-    return f"Relation '{relation}' is not a view of Headwater.{hint} 'headwater views' lists what can be asked."
+    near = hint(by_last_name[0] if by_last_name else str(relation), relations, quote='"')
+    return f"Relation '{relation}' is not a view of Headwater.{near} 'headwater views' lists what can be asked."
 
 
-def _refused_function(name: str) -> str:
-    close = difflib.get_close_matches(name, sorted(FUNCTIONS), n=1, cutoff=0.7)
-    hint = f' Did you mean "{close[0]}"?' if close else ""
-    return f"Function '{name}' is not allowed in SQL from people.{hint} Functions of values are; pipeline/ask/sql_functions.py lists them."
+def _refused_table_function(name: str, value_macros: frozenset[str], table_macros: frozenset[str]) -> str:
+    if name in value_macros:
+        return f"Macro '{name}' gives a value and stands in no from; write it where a value stands: select {name}(...)."
+    allowed = sorted(TABLE_FUNCTIONS | table_macros)
+    return (
+        f"Table function '{name}' is not allowed in SQL from people; read the views instead ('headwater views' lists them)."
+        f"{_hint(name, allowed)} Allowed are {', '.join(allowed)}."
+    )
+
+
+def _refused_function(name: str, value_macros: frozenset[str], table_macros: frozenset[str]) -> str:
+    if name in table_macros:
+        return f"Macro '{name}' gives a table; write it in from: select * from {name}(...)."
+    return f"Function '{name}' is not allowed in SQL from people.{_hint(name, FUNCTIONS | value_macros)} Functions of values are; pipeline/ask/sql_functions.py lists them."
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    """Functions are short and many: only what is very near."""
+    return hint(name, known, cutoff=0.7, quote='"')

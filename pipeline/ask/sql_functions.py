@@ -1,4 +1,4 @@
-"""What SQL from people may call: functions of values, by DuckDB 1.5's names, operators among them.
+"""What SQL from people may call beside the macros of queries/: functions of values, by DuckDB 1.5's names, operators among them.
 
 An allow-list: what is not here is refused, a new DuckDB's functions too. Left out on purpose: whatever reads files, the
 catalog, settings, variables, secrets or sequences, runs SQL from text, sleeps, writes logs, or exposes internals.

@@ -14,12 +14,13 @@ from rich.text import Text
 
 from pipeline.ask.output_formats import ROWS_SHOWN, print_table
 from pipeline.ask.reader import Reader, open_reader
+from pipeline.ask.views import View
 from pipeline.config import Settings
 from schemas.errors import HeadwaterError
 
 HELP = """\
 Type one SELECT and end it with ; (it may run over several lines). Ctrl-C stops a query, Ctrl-D leaves.
-.views [NAME]   the views with their grain, or the columns of one
+.views [NAME]   the views and macros with their grain, or the columns of a view
 .refresh        look at the lake as it is now; until then all answers are of one version
 .help           this
 .quit           leave"""
@@ -43,7 +44,7 @@ class Shell:
         session: PromptSession[str] = PromptSession(
             history=FileHistory(str(self._settings.home / "sql_history")),
             lexer=PygmentsLexer(SqlLexer),
-            completer=WordCompleter([*names, *sorted(columns)], ignore_case=True, WORD=True),
+            completer=WordCompleter([*self._reader.library.definitions, *sorted(columns)], ignore_case=True, WORD=True),
             complete_while_typing=False,
             multiline=True,
             key_bindings=_enter_ends_statement(),
@@ -103,12 +104,12 @@ class Shell:
         self._console.print("Pinned to the lake as it is now.")
 
     def _print_views(self, name: str = "") -> None:
-        found = [view for view in self._reader.views if name in {"", view.name}]
+        found = [one for one in self._reader.library.definitions.values() if name in {"", one.name}]
         if not found:
             self._console.print(Text(f"'{name}' is no view; .views lists them.", style="red"))
-        for view in sorted(found, key=lambda view: view.name):
-            self._console.print(Text.assemble((view.name, "bold"), f"  {view.grain}"))
-            if name:
+        for one in sorted(found, key=lambda one: one.name):
+            self._console.print(Text.assemble((one.name if isinstance(one, View) else one.signature, "bold"), f"  {one.grain}"))
+            if name and isinstance(one, View):
                 for column, kind in self._reader.columns(name):
                     self._console.print(f"  {column}  {kind.lower()}", highlight=False, markup=False)
 

@@ -1,101 +1,55 @@
-"""The views: each file of queries/<layer>/ is one bare select; they are read, checked against the layers, ordered and created."""
+"""A view: a file of queries/<layer>/, one bare select whose first line is its grain."""
 
-import graphlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import duckdb
 
-from pipeline.ask.sql_tree import RefusedError, Relation, survey_select
-from pipeline.bare_duckdb import open_duckdb
-from pipeline.config import Settings
-from schemas.errors import UsageError
+from pipeline.ask.layers import ViewError
+from pipeline.ask.sql_tree import RefusedError, Relation, Survey, survey_select
 
-FOLDER = Path(__file__).parent.parent.parent / "queries"
-
-# A layer reads its own and those below it. kpis and segments stand side by side: neither reads the other.
-LAYERS = {"staging": 0, "core": 1, "kpis": 2, "segments": 2, "checks": 3}
-LAKE = "lake"
-SETTINGS = "settings"
+_SEVERITY = re.compile(r"-- Severity: (\w+)")
 
 
-class ViewError(UsageError):
-    """A file of queries/ breaks a rule of its folder."""
+class Severity(StrEnum):
+    """What it means when a check returns rows."""
+
+    FAIL = "fail"  # a number is wrong: `headwater check` exits with 1
+    WARN = "warn"  # somebody should look; what was sent may be as odd as that
 
 
 @dataclass(frozen=True)
 class View:
-    """A file of queries/: `name` is layer.stem, `grain` its first line, `reads` the relations that it names, in order of name."""
+    """A file of queries/: `name` is layer.stem, `grain` its first line, `reads` the relations and `calls` the macros that it names, in order.
+
+    Checks alone have a severity.
+    """
 
     name: str
     grain: str
     sql: str
     reads: tuple[str, ...]
+    calls: tuple[str, ...]
     path: Path
+    severity: Severity | None = None
 
     @property
     def layer(self) -> str:
         return self.name.split(".")[0]
 
+    @property
+    def create_sql(self) -> str:
+        return f"create or replace view {self.name} as {self.sql}"
 
-def load_views(folder: Path = FOLDER) -> list[View]:
-    """All views of a folder, each after those that it reads.
 
-    Raises ViewError, which names the file, for a file that is not one bare select with its grain in the first line, reads what
-    does not exist or what its layer may not read, or stands in a circle.
+def load_view(parser: duckdb.DuckDBPyConnection, path: Path, layer: str, macros: Collection[str]) -> View:
+    """Read one file; `macros` are the names of all there are.
+
+    Raises ViewError when it is not one bare select with its grain in the first line, and a check's severity in the second.
     """
-    with open_duckdb() as parser:
-        found = {
-            view.name: view
-            for layer in LAYERS
-            for path in sorted((folder / layer).glob("*.sql"))
-            for view in [_load_view(parser, path, layer)]
-        }
-    for view in found.values():
-        for name in view.reads:
-            _check_layer(view, name, found)
-    graph = {view.name: [name for name in view.reads if name in found] for view in found.values()}
-    try:
-        order = list(graphlib.TopologicalSorter(graph).static_order())
-    except graphlib.CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
-        raise ViewError(f"Views of {folder} read each other in a circle: {circle}. Move what they share into a view of its own.") from None
-    return [found[name] for name in order]
-
-
-def create_views(con: duckdb.DuckDBPyConnection, views: Iterable[View], settings: Settings) -> None:
-    """Create the view `settings` and all views, in the order given, over relations `lake.<table>` that exist already."""
-    con.execute(settings_view_sql(settings))
-    for layer in LAYERS:
-        con.execute(f"create schema if not exists {layer}")
-    for view in views:
-        try:
-            con.execute(f"create or replace view {view.name} as {view.sql}")
-        except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise ViewError(f"{view.path} does not fit what it reads: {error}") from None
-        con.execute(f"comment on view {view.name} is '{view.grain.replace(chr(39), chr(39) * 2)}'")
-
-
-def settings_view_sql(settings: Settings) -> str:
-    """The one-row view `settings`: those settings that decide what a view says, under their own names."""
-    return f"""
-        create or replace view {SETTINGS} as
-        select
-            {settings.session_gap_mins!r}::double as session_gap_mins,
-            {settings.late_hours!r}::double as late_hours,
-            {settings.future_secs!r}::double as future_secs,
-            {settings.dedup_enabled} as dedup_enabled,
-            {settings.dedup_window_hours!r}::double as dedup_window_hours
-    """
-
-
-def askable(views: Sequence[View]) -> frozenset[str]:
-    """The names that SQL from people may read: the views and `settings`, never the lake's tables under them."""
-    return frozenset([SETTINGS, *(view.name for view in views)])
-
-
-def _load_view(parser: duckdb.DuckDBPyConnection, path: Path, layer: str) -> View:
     text = path.read_text()
     first = text.split("\n", 1)[0]
     if not first.startswith("-- One row "):
@@ -108,24 +62,31 @@ def _load_view(parser: duckdb.DuckDBPyConnection, path: Path, layer: str) -> Vie
         name=f"{layer}.{path.stem}",
         grain=first.removeprefix("-- ").strip(),
         sql=text.strip().rstrip(";"),
-        reads=tuple(sorted(str(_unqualified_main(relation)) for relation in survey.relations)),
+        reads=names_read(survey),
+        calls=macros_called(survey, macros),
         path=path,
+        severity=_parse_severity(path, text, layer == "checks"),
     )
 
 
-def _unqualified_main(relation: Relation) -> Relation:
-    return Relation("", "", relation.name) if relation.schema == "main" else relation
+def _parse_severity(path: Path, text: str, is_check: bool) -> Severity | None:
+    """Of a check its second line: `-- Severity: fail` or `-- Severity: warn`."""
+    if not is_check:
+        return None
+    second = [*text.split("\n"), ""][1]
+    found = _SEVERITY.fullmatch(second.strip())
+    if found is None or found[1] not in set(Severity):
+        raise ViewError(
+            f"{path} has the second line '{second[:60]}'; expected the check's severity, for example: -- Severity: {Severity.FAIL}, or {Severity.WARN}"
+        )
+    return Severity(found[1])
 
 
-def _check_layer(view: View, name: str, found: dict[str, View]) -> None:
-    schema = name.rpartition(".")[0]
-    if name == SETTINGS:
-        return
-    if schema == LAKE:
-        if view.layer != "staging":
-            raise ViewError(f"{view.path} reads '{name}'; only staging reads the lake. Read the staging view of that table.")
-        return
-    if name not in found:
-        raise ViewError(f"{view.path} reads '{name}', which is no view; expected layer.name, one of {', '.join(sorted(found))}.")
-    if schema != view.layer and LAYERS[schema] >= LAYERS[view.layer]:
-        raise ViewError(f"{view.path} reads '{name}'; a view of {view.layer} reads its own layer and those below it, never {schema}.")
+def names_read(survey: Survey) -> tuple[str, ...]:
+    """The relations of a statement in order of name; the schema main is left out."""
+    return tuple(sorted(str(Relation("", "", one.name) if one.schema == "main" else one) for one in survey.relations))
+
+
+def macros_called(survey: Survey, macros: Collection[str]) -> tuple[str, ...]:
+    """Those of the macros that a statement calls, in order of name."""
+    return tuple(sorted(name for name in survey.functions | survey.table_functions if name in macros))

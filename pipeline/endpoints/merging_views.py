@@ -4,7 +4,8 @@ import functools
 
 import duckdb
 
-from pipeline.ask.views import LAKE, View, load_views
+from pipeline.ask.layers import LAKE
+from pipeline.ask.library import Definition, Library, create_definitions, load_library
 from schemas.tables import load_table
 
 STATES, UPDATES = "endpoint_states", "endpoint_updates"
@@ -23,31 +24,15 @@ def create_merging_views(con: duckdb.DuckDBPyConnection) -> None:
     """Create core.endpoint_merges over both tables, with the views that it reads."""
     for schema in ("staging", "core"):
         con.execute(f"create schema {schema}")
-    views = _views()
-    wanted = _reads(views, _MERGES)
-    for view in views.values():
-        if view.name in wanted:
-            con.execute(f"create view {view.name} as {view.sql}")
+    create_definitions(con, _library().needed_by([_MERGES]))
 
 
-def load_view(name: str) -> View:
+def load_view(name: str) -> Definition:
     """One view of queries/."""
-    return _views()[name]
+    return _library().definitions[name]
 
 
 @functools.cache
-def _views() -> dict[str, View]:
-    """In their order; the files do not change while a process runs."""
-    return {view.name: view for view in load_views()}
-
-
-def _reads(views: dict[str, View], name: str) -> set[str]:
-    """A view and all that it reads, the lake's tables left out."""
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        name = waiting.pop()
-        if name in views and name not in found:
-            found.add(name)
-            waiting += views[name].reads
-    return found
+def _library() -> Library:
+    """The files do not change while a process runs."""
+    return load_library()

@@ -11,8 +11,8 @@ from pipeline.ask.views import View
 _POSITION = ("_topic_id", "_partition", "_offset")
 # How a column of a view begins that says where a record lies: the row itself, the dead letter that a replay took, the record that it sent.
 _PREFIXES = ("_", "origin_", "sent_")
-# A comment and the `where` below it: the style of queries/ is that each `where` says what it leaves out.
-_WHERE = re.compile(r"((?:^[ \t]*--[^\n]*\n)+)[ \t]*(where [^\n]*)", re.MULTILINE)
+# A comment and the `where` or `inner join` below it: the style of queries/ is that whatever leaves rows out says which.
+_RULE = re.compile(r"((?:^[ \t]*--[^\n]*\n)+)[ \t]*((?:where|inner join) [^\n]*)", re.MULTILINE)
 
 
 @dataclass
@@ -68,7 +68,7 @@ class ViewSearch:
         below = [name for name in view.reads if name in shown.missing]
         if below:
             return f"it reads {below[0]}, which does not"
-        rules = [f"{_as_sentence(comment)} ({where.strip()})" for comment, where in _WHERE.findall(view.sql)]
+        rules = [f"{_as_sentence(comment)} ({condition.strip()})" for comment, condition in _RULE.findall(view.sql)]
         return "; ".join(rules) or "its SQL does not say why"
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.ask.lake_relations import create_lake, quoted
+from pipeline.ask.lake_relations import create_lake
+from pipeline.ask.sql_text import quoted
 from pipeline.config import Settings
 from pipeline.stores import build_store, confluent_options
 from pipeline.topology import RAW_EVENTS, topic_name

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from pipeline.ask import reader as reader_module
+from pipeline.ask.library import Library
 from pipeline.ask.reader import Reader, open_reader
 from pipeline.ask.spill import SpillFolder
 from pipeline.config import Settings
@@ -145,7 +146,7 @@ def _open_wide() -> duckdb.DuckDBPyConnection:
 
 def test_attack_s3_without_the_checker_and_the_lock_statements_do_harm_control(settings: Settings, trap: Trap, proof: Proof) -> None:
     harms: dict[str, int] = {}
-    with mock.patch.object(reader_module, "check_sql"), Reader(_open_wide(), [], settings, SpillFolder()) as reader:
+    with mock.patch.object(reader_module, "check_sql"), Reader(_open_wide(), Library({}), settings, SpillFolder()) as reader:
         # Last what shuts itself out.
         for payload in sorted([*STATEMENTS, *(f"select {each}" for each in EXPRESSIONS)], key=lambda each: each.startswith("set ")):
             _, harm = attempt(asked_of(reader), payload, trap)

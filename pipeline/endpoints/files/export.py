@@ -136,7 +136,7 @@ def find_export(settings: Settings, address: str) -> Exported | None:
 
 
 def _endpoints(reader: Reader, app_id: str) -> Iterator[dict[str, Any]]:
-    answer = reader.con.execute("select * from core.endpoints where app_id = $app_id order by endpoint_id", {"app_id": app_id})
+    answer = reader.execute("select * from core.endpoints where app_id = $app_id order by endpoint_id", {"app_id": app_id})
     for batch in answer.to_arrow_reader(_BATCH_ROWS):
         for row in batch.to_pylist():
             yield endpoint_json(row)

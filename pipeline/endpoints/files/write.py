@@ -84,7 +84,7 @@ def find_columns(reader: Reader, app_id: str) -> list[str]:
         (USER_LISTS, "user_attributes", "len(entry.value)"),
     ):
         sql = _NAMES.format(prefix=prefix, column=column, count=count)
-        for name, most in reader.con.execute(sql, {"app_id": app_id}).fetchall():
+        for name, most in reader.execute(sql, {"app_id": app_id}).fetchall():
             columns += [name] * int(most)
     if len(columns) > COLUMNS_MAX:
         raise UsageError(

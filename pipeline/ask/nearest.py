@@ -1,0 +1,25 @@
+"""The nearest to a name that is not there."""
+
+import difflib
+import re
+from collections.abc import Collection
+
+# DuckDB names candidates for a bare column; for one behind an alias it does not.
+_COLUMN = re.compile(r'does not have a column named "([^"]+)"')
+
+
+def hint(name: str, known: Collection[str], cutoff: float = 0.5, quote: str = "'") -> str:
+    """ " Did you mean '...'?" with the nearest name, whatever its case; nothing when none is near: alike by less than `cutoff` of 1.
+
+    `quote` is " where the name is written into SQL.
+    """
+    lowered = {one.lower(): one for one in sorted(known)}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=cutoff)
+    return f" Did you mean {quote}{lowered[close[0]]}{quote}?" if close else ""
+
+
+def hint_column(error: str, columns: Collection[str]) -> str:
+    """What an error of DuckDB about a column lacks: the nearest of the columns that could be meant, on a line; '' when there is nothing to add."""
+    found = _COLUMN.search(error)
+    near = hint(found[1], columns, quote='"') if found else ""
+    return f"\n{near.strip()}" if near else ""

@@ -1,0 +1,34 @@
+"""Values of macros for tests: a DuckDB with all macros that read no views."""
+
+import functools
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipeline.ask.library import create_definitions, load_library
+from pipeline.ask.settings_view import settings_view_sql
+from pipeline.config import load_settings
+
+
+def value(sql: str) -> Any:
+    """The value of one expression."""
+    row = _con().execute(f"select {sql}").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def refused(sql: str) -> str:
+    """The error of one expression, as people see it."""
+    with pytest.raises(duckdb.InvalidInputException) as caught:
+        value(sql)
+    return str(caught.value).removeprefix("Invalid Input Error: ")
+
+
+@functools.cache
+def _con() -> duckdb.DuckDBPyConnection:
+    con, library = duckdb.connect(), load_library()
+    con.execute("set TimeZone = 'UTC'")
+    con.execute(settings_view_sql(load_settings()))
+    create_definitions(con, library.needed_by(macro.name for macro in library.macros if not macro.is_table))
+    return con
