@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,29 @@ def test_a_session_counts_on_the_day_on_which_it_started() -> None:
     midnight = PLAN.start_ms + DAY
     found = report(event(midnight, session="a"), event(midnight - 1, session="a"))
     assert {day: figures["sessions"] for day, figures in found["dates"].items()} == {"2026-10-01": 1, "2026-10-02": 0}
+
+
+# Midnight of New York is 04:00 UTC in summer and 05:00 in winter, from the second of November 2026 on; Kathmandu's is 18:15 UTC.
+@pytest.mark.parametrize(
+    ("zone", "midnight", "day_before", "day"),
+    [
+        ("UTC", datetime(2026, 10, 1), "2026-09-30", "2026-10-01"),
+        ("America/New_York", datetime(2026, 10, 1, 4), "2026-09-30", "2026-10-01"),
+        ("America/New_York", datetime(2026, 11, 1, 4), "2026-10-31", "2026-11-01"),
+        ("America/New_York", datetime(2026, 11, 2, 5), "2026-11-01", "2026-11-02"),
+        ("Asia/Kathmandu", datetime(2026, 10, 1, 18, 15), "2026-10-01", "2026-10-02"),
+    ],
+)
+def test_days_begin_at_midnight_of_the_zone(zone: str, midnight: datetime, day_before: str, day: str) -> None:
+    at_ms = int(midnight.replace(tzinfo=UTC).timestamp()) * 1000
+    ledger = Ledger(PLAN, zone)
+    ledger.add([event(at_ms - 1, session="a"), event(at_ms, session="a"), event(at_ms, session="b", user="u", purchase=(250, 2))])
+    found = ledger.report()
+    assert found["zone"] == zone
+    assert found["dates"] == {
+        day_before: {"events": 1, "active_endpoints": 1, "named_users": 0, "sessions": 1, "purchases": 0, "revenue": 0.0},
+        day: {"events": 2, "active_endpoints": 1, "named_users": 1, "sessions": 1, "purchases": 1, "revenue": 5.0},
+    }
 
 
 @pytest.mark.parametrize("event_type", ["_email.open", "_SMS.SUCCESS", "_campaign.send", "_journey.send"])

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from schemas.errors import UsageError
+
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
@@ -10,13 +12,23 @@ def compare_ledger(ledger: Mapping[str, Any], ask: Ask) -> list[tuple[str, Any, 
     """(figure, expected, found) for every figure of `ledger`; `ask` runs a query over the views and returns its rows.
 
     Figures count the ledger's app alone; dead letters belong to it by their key, since most of them cannot be read
-    (while redaction is on, keys of such letters are not kept and their figures differ).
+    (while redaction is on, keys of such letters are not kept and their figures differ). Figures that came later than the ledger are left out.
+
+    Raises UsageError when the ledger counts days of another zone than the views.
     """
     app = str(ledger["app"]).replace("'", "''")
-    found = _ask_figures(ask, app) | _ask_dead_letters(ask, app) | _ask_types(ask, app) | _ask_dates(ask, app)
-    expected = _flatten({name: ledger[name] for name in COMPARED})
+    _check_zone(str(ledger["app"]), ledger.get("zone", "UTC"), ask(f"select app_zone('{app}')")[0][0])
+    known = [name for name in COMPARED if name in ledger]
+    found = _ask_figures(ask, app) | _ask_dead_letters(ask, app) | _ask_messages(ask, app) | _ask_types(ask, app) | _ask_dates(ask, app)
+    expected = _flatten({name: ledger[name] for name in known})
     found["sent"] = found["landed"] + found["duplicates"] + sum(count for name, count in found.items() if name.startswith("dead_letters."))
-    return [(name, expected.get(name, 0), found.get(name, 0)) for name in sorted({**expected, **found}, key=_order)]
+    names = [name for name in sorted({**expected, **found}, key=_order) if name.split(".", maxsplit=1)[0] in known]
+    return [(name, expected.get(name, 0), found.get(name, 0)) for name in names]
+
+
+def find_missing(ledger: Mapping[str, Any]) -> list[str]:
+    """The keys that a ledger lacks and every one had."""
+    return [name for name in ("app", *COMPARED) if name not in ledger and name not in ADDED_LATER]
 
 
 def list_differences(compared: list[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
@@ -40,9 +52,21 @@ COMPARED = [
     "revenue",
     "delayed_events",
     "bot_events",
+    "messages",
     "event_types",
     "dates",
 ]
+TEXT_NAMES = ("parts", "price_millicents")
+# Ledgers of earlier versions lack these.
+ADDED_LATER = ["messages"]
+
+
+def _check_zone(app: str, counted: str, reported: str) -> None:
+    if counted != reported:
+        raise UsageError(
+            f"The ledger counts the days of app '{app}' in the zone {counted}, and the settings report them in {reported}; expected the same. "
+            f'Compare with HEADWATER_APP_ZONES=\'{{"{app}": "{counted}"}}\', or simulate anew.'
+        )
 
 
 def _ask_figures(ask: Ask, app: str) -> dict[str, Any]:
@@ -85,6 +109,36 @@ def _ask_dead_letters(ask: Ask, app: str) -> dict[str, Any]:
     return {"duplicates": duplicates, **{f"dead_letters.{reason}": count for reason, count in counts.items()}}
 
 
+def _ask_messages(ask: Ask, app: str) -> dict[str, Any]:
+    names = (
+        *("sent", "delivered", "bounced", "complained", "opted_out", "opened", "opens", "machine_opened", "machine_opens"),
+        *("clicked", "clicks", "machine_clicked", "machine_clicks"),
+    )
+    rows = ask(
+        f"""
+        select
+            channel || '.' || coalesce(campaign_id, journey_id, 'transactional'),
+            count(sent_at), count(delivered_at), count(bounced_at), count(complained_at), count(opted_out_at),
+            count(opened_at), sum(open_count)::bigint, count(machine_opened_at), sum(machine_open_count)::bigint,
+            count(clicked_at), sum(click_count)::bigint, count(machine_clicked_at), sum(machine_click_count)::bigint
+        from core.deliveries
+        where app_id = '{app}'
+        group by 1
+        """
+    )
+    texts = ask(
+        f"""
+        select coalesce(campaign_id, journey_id, 'transactional'), coalesce(sum(parts), 0)::bigint, coalesce(sum(price_millicents), 0)
+        from core.deliveries
+        -- Other channels have no parts, and no price is known of them.
+        where app_id = '{app}' and channel = 'SMS'
+        group by 1
+        """
+    )
+    amounts = {f"messages.SMS.{cause}.{name}": amount for cause, *sums in texts for name, amount in zip(TEXT_NAMES, sums, strict=True)}
+    return {f"messages.{what}.{name}": count for what, *counts in rows for name, count in zip(names, counts, strict=True)} | amounts
+
+
 def _ask_types(ask: Ask, app: str) -> dict[str, Any]:
     rows = ask(f"select event_type, count(*) from core.events where app_id = '{app}' group by event_type")
     return {f"event_types.{event_type}": count for event_type, count in rows}
@@ -92,9 +146,9 @@ def _ask_types(ask: Ask, app: str) -> dict[str, Any]:
 
 def _ask_dates(ask: Ask, app: str) -> dict[str, Any]:
     asked = {
-        "events": f"select event_timestamp::date::varchar, count(*) from core.events where app_id = '{app}' group by 1",
+        "events": f"select event_date::varchar, count(*) from core.events where app_id = '{app}' group by 1",
         "active_endpoints": f"select activity_date::varchar, count(*) from core.endpoint_days where app_id = '{app}' group by 1",
-        "named_users": f"select event_timestamp::date::varchar, count(distinct user_id) from core.events where app_id = '{app}' group by 1",
+        "named_users": f"select event_date::varchar, count(distinct user_id) from core.events where app_id = '{app}' group by 1",
         "sessions": f"select session_date::varchar, count(*) from core.sessions where app_id = '{app}' group by 1",
         "purchases": f"select purchase_date::varchar, count(*) from core.purchases where app_id = '{app}' group by 1",
         "revenue": f"select purchase_date::varchar, round(sum(revenue), 2) from core.purchases where app_id = '{app}' group by 1",

@@ -4,9 +4,10 @@ The definitions are those of queries/README.md, in plain Python; nothing here is
 """
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.simulate.local_days import LocalDays, name_day
+from pipeline.simulate.message_ledger import MessageLedger
 from pipeline.simulate.plan import DAY, MINUTE, Plan
 from pipeline.simulate.records import DUPLICATE, LANDED, Message
 
@@ -17,10 +18,11 @@ PASSIVE = ("_email.", "_sms.", "_campaign.", "_journey.")
 
 
 class Ledger:
-    """Counts messages as they are sent; `report` gives all figures."""
+    """Counts messages as they are sent, by days of `zone`; `report` gives all figures."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, zone: str = "UTC") -> None:
+        self._plan, self._zone = plan, zone
+        self._day_of = LocalDays(zone).find
         self._outcomes: Counter[str] = Counter()
         self._bytes = 0
         self._types: Counter[str] = Counter()
@@ -36,6 +38,7 @@ class Ledger:
         self._delayed = 0
         self._bot_events = 0
         self._is_activity: dict[str, bool] = {}
+        self._messages = MessageLedger()
 
     def add(self, messages: list[Message]) -> None:
         """Count messages that were sent."""
@@ -47,10 +50,10 @@ class Ledger:
             self._add_landed(message)
 
     def _add_landed(self, message: Message) -> None:
-        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot, behind_ms = message
+        _, _, _, _, event_type, endpoint_id, event_ms, arrival_ms, user_id, session_id, purchase, is_bot, behind_ms, fact = message
         if abs(behind_ms) > CLOCK_MS_MIN:
             event_ms += behind_ms
-        day = event_ms // DAY
+        day = self._day_of(event_ms)
         self._events[day] += 1
         self._endpoints.add(endpoint_id)
         is_activity = self._is_activity.get(event_type)
@@ -77,13 +80,15 @@ class Ledger:
         if arrival_ms - event_ms > DAY and not event_type.startswith("_email."):
             self._delayed += 1
         self._bot_events += is_bot
+        if fact is not None:
+            self._messages.add(fact, endpoint_id, event_ms, arrival_ms)
 
     def report(self) -> dict[str, Any]:
         """All figures, by the keys that `LEDGER_KEYS` explains."""
         opened_by_gap = [at for times in self._times.values() for at in _open_sessions(times)]
         # An endpoint that sends session ids only now and then would need rule 2 of queries/README.md; nobody here does.
         assert not self._with_sessions & self._times.keys()
-        sessions = Counter(at // DAY for at in (*self._started.values(), *opened_by_gap))
+        sessions = Counter(self._day_of(at) for at in (*self._started.values(), *opened_by_gap))
         purchases = [sum(column) for column in zip(*self._purchases.values(), strict=True)] or [0, 0, 0]
         dead = {reason: count for reason, count in sorted(self._outcomes.items()) if reason not in (LANDED, DUPLICATE)}
         plan = self._plan
@@ -92,6 +97,7 @@ class Ledger:
             "seed": plan.seed,
             "users": plan.users,
             "dirty": plan.dirty,
+            "zone": self._zone,
             "sent": self._outcomes.total(),
             "bytes": self._bytes,
             "landed": self._outcomes[LANDED],
@@ -109,8 +115,9 @@ class Ledger:
             "revenue": purchases[2] / 100,
             "delayed_events": self._delayed,
             "bot_events": self._bot_events,
+            "messages": self._messages.report(),
             "dates": {
-                _date(day): {
+                name_day(day): {
                     "events": self._events[day],
                     "active_endpoints": len(self._active.get(day, ())),
                     "named_users": len(self._users.get(day, ())),
@@ -128,6 +135,7 @@ LEDGER_KEYS = {
     "seed": "seed of the run",
     "users": "people of the shop",
     "dirty": "share of messages that something happened to",
+    "zone": "zone whose days `dates` are: the app's, by the settings of the run",
     "sent": "records sent: landed, duplicates and dead letters",
     "bytes": "size of their values",
     "landed": "records that become events",
@@ -145,7 +153,8 @@ LEDGER_KEYS = {
     "revenue": "sum of price times quantity, USD",
     "delayed_events": "events other than e-mail's that arrived more than 24 hours after they happened",
     "bot_events": "events of crawlers",
-    "dates": "for each UTC day of event_timestamp (of wrong clocks corrected): events, active_endpoints, named_users, sessions (that started), purchases, revenue",
+    "messages": "by channel and campaign, journey or `transactional`: messages sent, delivered, bounced, complained, opted_out; opened and clicked by people and by machines (machine_), and how often (opens, clicks); of SMS also parts, and price_millicents in thousandths of a US cent",
+    "dates": "for each day, in `zone`, of event_timestamp (of wrong clocks corrected): events, active_endpoints, named_users, sessions (that started), purchases, revenue",
 }
 
 
@@ -153,7 +162,3 @@ def _open_sessions(times: list[int]) -> list[int]:
     """When each session starts: the first event, and each one more than the gap after the one before it."""
     times.sort()
     return [at for at, before in zip(times, [-(1 << 62), *times], strict=False) if at - before > SESSION_GAP]
-
-
-def _date(day: int) -> str:
-    return datetime.fromtimestamp(day * DAY // 1000, UTC).date().isoformat()

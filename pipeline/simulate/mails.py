@@ -7,16 +7,9 @@ from pipeline.producer import record_key
 from pipeline.simulate.devices import ip_address
 from pipeline.simulate.people import Endpoint
 from pipeline.simulate.plan import HOUR, make_uuids, raised
-from pipeline.simulate.records import LANDED, Message
+from pipeline.simulate.readers import LINKS, READERS, read_by_machines, seed_machines
+from pipeline.simulate.records import LANDED, Message, build_fact
 from pipeline.simulate.shop import ACCOUNT, SENDER, compact
-
-READERS = [
-    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_6_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36",
-]
-LINK = "https://shop.example.com/offers?utm_source=mail"
 
 
 def follow_mail(
@@ -44,6 +37,7 @@ def follow_mail(
         "processing_time_millis": took,
     }
     yield mail.record("_email.delivered", "delivered", sent_ms + took, f'"delivery":{compact(delivery)}')
+    yield from _scan(mail, sent_ms, sent_ms + took)
     if chance() > 0.34:
         return
     yield from _read(rng, mail, sent_ms + took)
@@ -56,9 +50,9 @@ def _read(rng: random.Random, mail: "_Mail", now: int) -> Iterator[Message]:
     for _ in range(opens):
         # Most open within the first hours, some a week later.
         now += 20_000 + int(raised(chance(), 4) * 190 * HOUR)
-        yield mail.record("_email.open", "opened", now, f'"open":{compact(reader)}')
+        yield mail.read("open", now, reader)
     if chance() < 0.22:
-        yield mail.record("_email.click", LINK, now + 15_000, f'"click":{compact({**reader, "link": LINK, "link_tags": {}})}')
+        yield mail.read("click", now + 15_000, reader, LINKS[0])
     if chance() < 0.01:
         link = "https://shop.example.com/unsubscribe"
         click = {**reader, "link": link, "link_tags": {"unsubscribeLinkTag": ["click"]}}
@@ -71,6 +65,13 @@ def _read(rng: random.Random, mail: "_Mail", now: int) -> Iterator[Message]:
             "complaint_feedback_type": "abuse",
         }
         yield mail.record("_email.complaint", "complaint", now + 60_000, f'"complaint":{compact(complaint)}')
+
+
+def _scan(mail: "_Mail", sent_ms: int, delivered_ms: int) -> Iterator[Message]:
+    rng = seed_machines(mail.message_id)
+    for reading in read_by_machines(rng, sent_ms, delivered_ms):
+        reader = {"ip_address": reading.address, "user_agent": reading.agent}
+        yield mail.read(reading.kind, reading.at_ms, reader, reading.link, rng)
 
 
 def _bounce(mail: "_Mail", at_ms: int, is_hard: bool) -> Message:
@@ -119,11 +120,20 @@ class _Mail:
             f'"facets":{{"email_channel":{{"mail_event":{{"mail":{compact(mail)}'
         )
 
-    def record(self, event_type: str, feedback: str, arrival_ms: int, facet: str) -> Message:
-        (event_id,) = make_uuids(self._rng, 1)
+    def read(self, kind: str, at_ms: int, reader: dict[str, str], link: str = "", rng: random.Random | None = None) -> Message:
+        """It is opened or clicked; with `rng` the event's id is by that chance."""
+        details = {**reader, "link": link, "link_tags": {}} if link else reader
+        feedback = link or "opened"
+        message = self.record(f"_email.{kind}", feedback, at_ms, f'"{kind}":{compact(details)}', rng)
+        fact = build_fact("EMAIL", kind, self._ids, self.message_id, reader["user_agent"], link or reader["ip_address"])
+        return message._replace(fact=fact)
+
+    def record(self, event_type: str, feedback: str, arrival_ms: int, facet: str, rng: random.Random | None = None) -> Message:
+        (event_id,) = make_uuids(rng or self._rng, 1)
         value = (
             f'{{"event_id":"{event_id}","event_type":"{event_type}","event_timestamp":{self._sent_ms},"arrival_timestamp":{arrival_ms},'
             f"{self._head}{compact({**self._ids, 'feedback': feedback})}{self._tail}{',' if facet else ''}{facet}}}}}}},"
             f'"headwater":{{"source":"simulate"}}}}'
         )
-        return Message(arrival_ms, self._key, value.encode(), LANDED, event_type, self._endpoint_id, self._sent_ms, arrival_ms)
+        fact = build_fact("EMAIL", event_type.removeprefix("_email."), self._ids, self.message_id)
+        return Message(arrival_ms, self._key, value.encode(), LANDED, event_type, self._endpoint_id, self._sent_ms, arrival_ms, fact=fact)

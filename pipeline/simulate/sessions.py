@@ -7,7 +7,7 @@ from pipeline.producer import record_key
 from pipeline.simulate.devices import CRAWLERS, ip_address
 from pipeline.simulate.people import Device, Person
 from pipeline.simulate.plan import HOUR, Plan, make_uuids, raised
-from pipeline.simulate.records import LANDED, Message
+from pipeline.simulate.records import LANDED, Fact, Message
 from pipeline.simulate.shop import BROWSED, IN_APP_CAMPAIGN, NOTHING, POPULAR, QUANTITIES, SCREENS, SEARCHED
 
 IDS_AT_ONCE = 12
@@ -38,9 +38,18 @@ class Session:
         self._middle = self._head + self._session
 
     def add(
-        self, event_type: str, content: str = NOTHING, pause_ms: int = 0, names_user: bool = False, purchase: tuple[int, int] | None = None
+        self,
+        event_type: str,
+        content: str = NOTHING,
+        pause_ms: int = 0,
+        names_user: bool = False,
+        purchase: tuple[int, int] | None = None,
+        campaign_id: str = "",
     ) -> None:
-        """A record of `event_type` with `content` (its attributes and metrics), then a pause of a second to `pause_ms`."""
+        """A record of `event_type` with `content` (its attributes and metrics), then a pause of a second to `pause_ms`.
+
+        With `campaign_id` it tells of that campaign's in-app message, one a session.
+        """
         ids = self._ids or make_uuids(self._rng, IDS_AT_ONCE)
         device = self.device
         now = self.now
@@ -67,6 +76,7 @@ class Session:
                 self._session_id,
                 purchase,
                 behind_ms=20 - device.skew_ms,
+                fact=Fact("IN_APP", event_type.split(".")[1], campaign_id, self._session_id or "") if campaign_id else None,
             )
         )
         if pause_ms:
@@ -148,8 +158,9 @@ def _look_around(rng: random.Random, session: Session, turns: int) -> None:
 
 def _read_in_app_message(session: Session, chance: float) -> None:
     content = f'"attributes":{{"campaign_id":"{IN_APP_CAMPAIGN}","treatment_id":"0"}}'
-    session.add("_inapp.message_displayed", content, pause_ms=6000)
-    session.add("_inapp.message_clicked" if chance < 0.3 else "_inapp.message_dismissed", content, pause_ms=4000)
+    session.add("_inapp.message_displayed", content, pause_ms=6000, campaign_id=IN_APP_CAMPAIGN)
+    answer = "_inapp.message_clicked" if chance < 0.3 else "_inapp.message_dismissed"
+    session.add(answer, content, pause_ms=4000, campaign_id=IN_APP_CAMPAIGN)
 
 
 def crawl_shop(rng: random.Random, app: str, start_ms: int) -> list[Message]:

@@ -1,10 +1,10 @@
--- One row per app_id, endpoint_id and UTC day on which the endpoint was active.
+-- One row per app_id, endpoint_id and day on which the endpoint was active.
 with
 days as (
     select
         app_id,
         endpoint_id,
-        (event_timestamp at time zone 'UTC')::date as activity_date,
+        event_date as activity_date,
         arg_max(user_id, event_timestamp) as user_id,
         min(event_timestamp) as first_event_at,
         max(event_timestamp) as last_event_at,

@@ -22,7 +22,7 @@ select
     user_id,
     nullif(session_id, '') as client_session_id,
     event_timestamp as purchased_at,
-    (event_timestamp at time zone 'UTC')::date as purchase_date,
+    event_date as purchase_date,
     attributes['_product_id'] as product_id,
     attributes['_currency'] as currency,
     attributes['_store'] as store,
