@@ -1,0 +1,104 @@
+-- One row per chart of the pages Campaigns, Transactional and Funnels, app_id, period, period_date and part.
+-- Numerator, denominator: as the chart's own view says. Clock: when the message was sent, else its first answer. Zone: the app's.
+with
+kinds as (
+    select unnest(['day', 'week', 'month']) as period
+),
+
+charts as (
+    select *
+    from (
+        values
+            ('campaigns_messages_sent', 'attempted-deliveries-grouped-by-campaign-activity', null),
+            ('campaigns_messages_delivered', 'successful-deliveries-grouped-by-campaign', null),
+            ('campaigns_delivery_rate', 'successful-delivery-rate', null),
+            ('campaigns_email_open_rate', 'email-open-rate', null),
+            ('campaigns_email_open_rate_by_people', 'email-open-rate-by-people', null),
+            ('campaigns_push_open_rate', 'push-open-rate', null),
+            ('campaigns_sms_spend', 'sms-spend', null),
+            ('campaigns_delivery_rate_by_campaign', 'successful-delivery-rate', 'campaign'),
+            ('campaigns_email_open_rate_by_campaign', 'email-open-rate', 'campaign'),
+            ('campaigns_push_open_rate_by_campaign', 'push-open-rate', 'campaign'),
+            ('campaigns_email_open_rate_by_treatment', 'email-open-rate', 'treatment'),
+            ('campaigns_sent_by_run', 'attempted-deliveries-grouped-by-campaign-activity', 'run'),
+            ('campaigns_delivery_rate_by_run', 'successful-delivery-rate-grouped-by-campaign-activity', 'run'),
+            ('campaigns_email_open_rate_by_run', 'email-open-rate-grouped-by-campaign-activity', 'run'),
+            ('transactional_email_sends', 'txn-emails-sent', null),
+            ('transactional_email_deliveries', 'txn-emails-delivered', null),
+            ('transactional_email_opens', 'txn-emails-opened', null),
+            ('transactional_email_clicks', 'txn-emails-clicked', null),
+            ('transactional_email_complaints', 'txn-emails-with-complaints', null),
+            ('transactional_email_delivery_rate', 'txn-emails-delivery-rate', null),
+            ('transactional_email_complaint_rate', 'txn-emails-complaint-rate', null),
+            ('transactional_sms_sent', 'txn-sms-sent', null),
+            ('transactional_sms_parts_sent', 'txn-sms-sent-by-parts', null),
+            ('transactional_sms_deliveries', 'txn-sms-delivered', null),
+            ('transactional_sms_delivery_rate', 'txn-sms-delivery-rate', null),
+            ('transactional_sms_sent_by_country', 'txn-sms-sent-grouped-by-country', 'country'),
+            ('transactional_sms_price_by_country', 'txn-sms-average-price-by-parts-grouped-by-country', 'country'),
+            ('transactional_sms_errors', 'txn-sms-error-distribution', 'record-status')
+    ) as said (chart, kpi_name, parted_by)
+),
+
+messages as (
+    select messages.*, kinds.period, period_date(messages.message_date, kinds.period) as period_date
+    from kpis.sent_messages as messages
+    cross join kinds
+)
+
+select
+    charts.chart,
+    kpis.app_id,
+    kinds.period,
+    period_date(kpis.kpi_date, kinds.period) as period_date,
+    case charts.parted_by
+        when 'campaign' then kpis.campaign_id
+        when 'treatment' then kpis.campaign_id || '/' || kpis.treatment_id
+        when 'run' then kpis.campaign_id || '/' || kpis.campaign_activity_id
+        when 'country' then kpis.country
+        when 'record-status' then kpis.record_status
+    end as part,
+    sum(kpis.numerator) as numerator,
+    sum(kpis.denominator) as denominator
+from kpis.kpi_days as kpis
+inner join charts using (kpi_name)
+cross join kinds
+group by all
+union all
+select said.chart, app_id, period, period_date, null, said.numerator, said.denominator
+from (
+    select app_id, period, period_date, unnest([
+        {'chart': 'campaigns_active', 'numerator': count(distinct campaign_id)::double, 'denominator': null::double},
+        {'chart': 'campaigns_endpoint_deliveries', 'numerator': count(distinct endpoint_id) filter (is_delivered_unless_hardbounced), 'denominator': null},
+        {
+            'chart': 'campaigns_opt_out_rate',
+            'numerator': count(distinct endpoint_id) filter (opt_out_count > 0 and is_delivered_unless_hardbounced),
+            'denominator': count(distinct endpoint_id) filter (is_delivered_unless_hardbounced)
+        }
+    ]) as said
+    from messages
+    -- The page is about campaigns.
+    where source = 'campaign'
+    group by all
+)
+union all
+select 'transactional_email_bounce_rate', app_id, period, period_date, null, count(*) filter (is_hardbounced or is_softbounced), count(*) filter (is_sent)
+from messages
+-- E-mails that neither a campaign nor a journey sent.
+where source = 'transactional' and channel = 'EMAIL'
+group by all
+union all
+select 'funnels_email', app_id, period, period_date, step.part, count(*) filter (step.is_reached), count(*) filter (is_sent)
+from (
+    select *, unnest([
+        {'part': '1 sent', 'is_reached': is_sent},
+        -- Who opened has it, whatever a mailbox said before.
+        {'part': '2 delivered', 'is_reached': is_delivered_unless_bounced or is_opened_by_people or people_click_count > 0},
+        {'part': '3 opened', 'is_reached': is_opened_by_people or people_click_count > 0},
+        {'part': '4 clicked', 'is_reached': people_click_count > 0}
+    ]) as step
+    from messages
+    -- Of other channels nobody knows each step, and what was not sent is on none.
+    where channel = 'EMAIL' and is_sent
+)
+group by all

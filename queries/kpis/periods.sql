@@ -1,0 +1,37 @@
+-- One row per app_id, period (day, week, month) and period_date, its first day, from the first to the last of which the lake knows anything.
+-- Weeks begin on Monday. last_date: its last day. known_date: the last of its days of which the lake knows anything: what happens after it nobody has seen.
+-- is_complete: its last day is over. Clock: event_timestamp, which of an e-mail's events is when it was sent. Zone: the app's.
+with
+ranges as (
+    select app_id, min(event_date) as first_date, max(event_date) as last_date
+    from core.events
+    -- A clock that is ahead of ours, or was never set, makes no calendar; archives that people import may be older than SDKs.
+    where not is_future
+      and event_timestamp < _appended_at + interval 1 day
+      and (event_timestamp >= timestamptz '2015-01-01 00:00:00+00' or coalesce(source, '') like 'import:%')
+    group by app_id
+),
+
+days as (
+    select app_id, last_date as newest_date, unnest(generate_series(first_date, last_date, interval 1 day))::date as day from ranges
+),
+
+periods as (
+    select distinct
+        days.app_id,
+        days.newest_date,
+        kinds.period,
+        period_date(days.day, kinds.period) as period_date,
+        next_period_date(days.day, kinds.period) - 1 as last_date
+    from days
+    cross join (values ('day'), ('week'), ('month')) as kinds (period)
+)
+
+select
+    app_id,
+    period,
+    period_date,
+    last_date,
+    least(last_date, newest_date) as known_date,
+    last_date < local_date(get_current_timestamp(), app_zone(app_id)) as is_complete
+from periods

@@ -1,0 +1,119 @@
+"""The calendar of the charts: which periods there are, which are over, how far a month that runs is looked at, and which of them a part has."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.macro_calls import ask, on
+from tests.message_rows import mail
+
+
+def charted(chart: str, events: list[dict[str, Any]], day: str) -> list[float]:
+    """The values of the day, and of the week and the month that it lies in."""
+    sql = f"""
+        select value from kpis.usage
+        where chart = '{chart}' and period_date = period_date(date '{day}', period)
+        order by list_position(['day', 'week', 'month'], period)
+    """
+    return [value for (value,) in ask(sql, events)]
+
+
+def test_month_and_week_that_run_see_the_thirty_days_up_to_the_last_known_day() -> None:
+    # Ten came on the 20th of October; one of them again on Monday the 2nd of November, the newest day of the lake.
+    events = [row for number in range(10) for row in on(f"phone-{number}", "2026-10-20", user_id=f"user-{number}")]
+    events += on("phone-0", "2026-11-02", user_id="user-0")
+    assert charted("usage_monthly_active_endpoints", events, "2026-11-02") == [10, 10, 10]
+    assert charted("usage_monthly_active_users", events, "2026-11-02") == [10, 10, 10]
+    # One of ten is there on the 2nd; until the 30th nobody can be.
+    assert charted("usage_sticky_factor", events, "2026-11-02") == [0.1, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(("first", "count"), [("2026-10-03T23:59:59.999", 1), ("2026-10-04", 2), ("2026-11-02T23:59:59.999", 2)])
+def test_thirty_days_end_with_the_day_itself(first: str, count: float) -> None:
+    # The 4th of October is the first of thirty days of which the 2nd of November is the last.
+    events = [*on("a", first), *on("b", "2026-11-02")]
+    assert charted("usage_monthly_active_endpoints", events, "2026-11-02") == [count] * 3
+
+
+def test_endpoint_that_comes_often_is_one_of_the_thirty_days_and_leaves_them_after_its_last() -> None:
+    # Days 1, 2 and 20 of October are in the thirty days up to the 30th and 31st of it; the 20th alone up to the 18th of November, the 29th day after it.
+    events = [*on("a", "2026-10-01", "2026-10-02", "2026-10-20"), *on("b", "2026-11-19")]
+    sql = "select period_date, value from kpis.usage where chart = 'usage_monthly_active_endpoints' and period = 'day'"
+    found: dict[date, float] = dict(ask(sql, events))
+    assert [found[date(2026, 10, 1)], found[date(2026, 10, 31)], found[date(2026, 11, 18)], found[date(2026, 11, 19)]] == [1, 1, 1, 1]
+    # The control: without b, who comes on the 19th, the lake ends on the 20th of October.
+    assert len(found) == 50
+    assert ask("select count(*) from kpis.periods where period = 'day'", events[:3]) == [(20,)]
+
+
+def test_period_is_complete_when_its_last_day_is_over() -> None:
+    now = datetime.now(UTC)
+    events = on("a", *((now - timedelta(days=days)).isoformat()[:19] for days in (70, 0)))
+    found = dict(ask("select period || period_date, is_complete from kpis.usage where chart = 'usage_sessions'", events))
+    today, yesterday = now.date(), now.date() - timedelta(days=1)
+    monday = today - timedelta(days=today.weekday())
+    assert (found[f"day{today}"], found[f"day{yesterday}"]) == (False, True)
+    assert (found[f"week{monday}"], found[f"week{monday - timedelta(days=7)}"]) == (False, True)
+    assert found[f"month{today.replace(day=1)}"] is False
+    assert found[f"month{(today.replace(day=1) - timedelta(days=1)).replace(day=1)}"] is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "first", "last"),
+    [
+        # A clock that was never set, or is years ahead, makes no day; nor does an e-mail that says that it was sent in 2099.
+        ({"event_timestamp": datetime(1970, 1, 1, tzinfo=UTC)}, "2026-11-23", "2026-11-24"),
+        ({"event_timestamp": datetime(2014, 12, 31, 23, 59, 59, tzinfo=UTC)}, "2026-11-23", "2026-11-24"),
+        ({"event_timestamp": datetime(2099, 1, 1, tzinfo=UTC)}, "2026-11-23", "2026-11-24"),
+        ({"event_type": "_email.send", "event_timestamp": datetime(2099, 1, 1, tzinfo=UTC)}, "2026-11-23", "2026-11-24"),
+        # The first moment that an SDK can have seen does, and so do archives.
+        ({"event_timestamp": datetime(2015, 1, 1, tzinfo=UTC)}, "2015-01-01", "2026-11-24"),
+        ({"event_timestamp": datetime(1997, 1, 1, tzinfo=UTC), "source": "import:cdnow"}, "1997-01-01", "2026-11-24"),
+    ],
+)
+def test_one_clock_that_is_wrong_makes_no_calendar_of_decades(wrong: dict[str, Any], first: str, last: str) -> None:
+    appended = datetime(2026, 11, 24, tzinfo=UTC)
+    odd = on("odd", "2026-11-24")[0] | {"_appended_at": appended, "arrival_timestamp": appended} | wrong
+    events = [*on("a", "2026-11-23", "2026-11-24"), odd]
+    sql = "select min(period_date)::varchar, max(last_date)::varchar from kpis.periods where period = 'day'"
+    assert ask(sql, events) == [(first, last)]
+
+
+def test_three_events_of_which_one_is_of_1970_are_few_rows() -> None:
+    odd = on("odd", "1970-01-01")[0] | {"_appended_at": datetime(2026, 11, 24, tzinfo=UTC)}
+    events = [*on("a", "2026-11-23", "2026-11-24"), odd]
+    # Two days, a week and a month.
+    assert ask("select max(rows) from (select count(*) as rows from kpis.usage where part is null group by chart)", events) == [(4,)]
+
+
+def test_part_has_rows_from_its_first_day_to_its_last_and_the_whole_chart_all() -> None:
+    # c1 on the 2nd and the 4th, of a lake that is known from the 1st to the 6th.
+    given: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-1", "treatment_id": "0"}
+    events = [*on("a", "2026-11-01", "2026-11-06")]
+    for day in (2, 4):
+        events.append(dict(mail("send", endpoint_id=f"mail-{day}", event_timestamp=datetime(2026, 11, day, tzinfo=UTC), **given)))
+    sql = "select list((day(period_date), value) order by period_date) from kpis.campaigns where chart = '{}' and period = 'day'"
+    assert ask(sql.format("campaigns_sent_by_run"), events) == [([(2, 1), (3, 0), (4, 1)],)]
+    assert ask(sql.format("campaigns_messages_sent"), events) == [([(1, 0), (2, 1), (3, 0), (4, 1), (5, 0), (6, 0)],)]
+
+
+LINES = """
+    from chart_lines(
+        [
+            {{'chart': 'c', 'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-01', 'part': 'a', 'numerator': 1.0, 'denominator': 4.0}},
+            {{'chart': 'c', 'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-02', 'part': 'b', 'numerator': 2.0, 'denominator': 5.0}},
+            {{'chart': 'c', 'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-03', 'part': 'a', 'numerator': 3.0, 'denominator': 6.0}}
+        ],
+        [{{'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-01' + day::int, 'is_complete': day < 2}} for day in range(3)]{}
+    )
+    select part, day(period_date), denominator, value, is_complete order by 1, 2
+"""
+
+
+def test_parts_of_one_whole_are_shares_of_it_also_where_nobody_was_of_them() -> None:
+    # On the 2nd nobody was of a: none of the five.
+    shared = [("a", 1, 4, 0.25, True), ("a", 2, 5, 0, True), ("a", 3, 6, 0.5, False), ("b", 2, 5, 0.4, True)]
+    assert ask(LINES.format(", shared := true")) == shared
+    # The control: a part of its own has no whole where it has no row.
+    assert ask(LINES.format("")) == [("a", 1, 4, 0.25, True), ("a", 2, 0, None, True), ("a", 3, 6, 0.5, False), ("b", 2, 5, 0.4, True)]
