@@ -1,4 +1,5 @@
 -- One row per Kafka position (topic, partition, offset) that is in the lake more than once, in one table or in two.
+-- Severity: fail
 with
 positions as (
     select _topic_id, _partition, _offset, 'events' as lake_table from staging.events

@@ -1,4 +1,5 @@
 -- One row per event that landed again within the dedup window: same app, endpoint, id, type and client's timestamp.
+-- Severity: fail
 -- Rows mean resends that the stream could not meet: a producer with another partitioner or key, or dedup that was off for a while.
 with
 events as (

@@ -1,4 +1,5 @@
 -- One row per app_id whose revenue differs between its events, core.purchases and core.endpoint_days.
+-- Severity: fail
 with
 events as (
     select

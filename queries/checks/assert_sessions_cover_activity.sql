@@ -1,4 +1,5 @@
 -- One row per app_id and endpoint_id whose sessions or days do not hold exactly its activity events.
+-- Severity: fail
 with
 activity as (
     select app_id, endpoint_id, count(*) as event_count

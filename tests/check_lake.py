@@ -1,0 +1,25 @@
+"""Checks over a lake of a few rows for tests: what each of them returns; and views that are made wrong, which is what some of them look for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.ask.checks import list_checks
+from pipeline.config import Settings, load_settings
+from tests.lake_rows import Row, library, memory_lake
+
+# Says how old the lake is by the clock of the machine; rows of tests are of a fixed day.
+BY_CLOCK = "events_are_fresh"
+
+
+def found(
+    events: Sequence[Row] = (), wrong_views: Mapping[str, str] | None = None, settings: Settings | None = None, **tables: Any
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Rows by check of those that return any; `wrong_views` are selects over `{view}`, the view's own SQL, that stand in its place."""
+    views = {view.name: view for view in library().views}
+    rows: dict[str, list[tuple[Any, ...]]] = {}
+    with memory_lake(settings or load_settings(), events, **tables) as con:
+        for name, select in (wrong_views or {}).items():
+            con.execute(f"create or replace view {name} as {select.format(view=f'({views[name].sql})')}")
+        for check in list_checks(library().views):
+            rows[check.name.removeprefix("checks.assert_")] = con.execute(f"select * from {check.name} order by all").fetchall()
+    return {name: each for name, each in rows.items() if each and name != BY_CLOCK}

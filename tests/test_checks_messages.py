@@ -1,0 +1,73 @@
+"""Each check of messages: a lake in order gives no row, one that is wrong by hand the rows that say so."""
+
+from typing import Any
+
+import pytest
+
+from tests.check_lake import found
+from tests.lake_rows import at, event
+from tests.message_rows import RUN as RUN_IDS
+from tests.message_rows import decision, mail, text
+
+RUN: dict[str, Any] = {**RUN_IDS}
+
+RIGHT = [
+    decision("EMAIL", endpoint_id="mail-1"),
+    *(mail(kind, secs, **RUN) for kind, secs in (("send", 1), ("delivered", 2), ("open", 1), ("open", 900), ("click", 960))),
+    text("BUFFERED"),
+    text("SUCCESS", 5, 645.0),
+]
+
+
+def test_messages_in_order_give_no_row() -> None:
+    assert found(RIGHT) == {}
+
+
+def test_what_was_delivered_and_never_sent_is_found() -> None:
+    wrong = {"core.deliveries": "select * replace (case when channel = 'EMAIL' then sent_at end as sent_at) from {view}"}
+    rows = found(RIGHT, wrong)
+    assert rows["delivered_was_sent"] == [("shop", "SMS", 0, 1, 1)]
+
+
+def test_pushes_that_were_opened_or_clicked_without_a_send_are_found() -> None:
+    # A push is sent by its decision; an open without one has no send. In-app messages are sent by being displayed.
+    opened = event(event_type="_campaign.opened_notification", channel="PUSH", **RUN)
+    clicked = event(event_type="_inapp.message_clicked", campaign_id="c2", session_id="s1")
+    assert found([opened]) == {"opened_was_sent": [("shop", "PUSH", 1, "run:run-1")]}
+    assert found([clicked]) == {"clicked_was_sent": [("shop", "IN_APP", 1, "campaign:c2:s1")]}
+    assert found([decision("PUSH"), opened]) == {}
+    assert found([event(event_type="_inapp.message_displayed", campaign_id="c2", session_id="s1"), clicked]) == {}
+
+
+def test_opens_that_neither_people_nor_machines_made_are_found() -> None:
+    wrong = {"core.deliveries": "select * replace (0 as machine_open_count) from {view}"}
+    # Two opens, a second after the send and fifteen minutes after it: a machine's and a person's; one click.
+    assert found(RIGHT, wrong) == {"people_and_machines_add_up": [("shop", 2, 1, 1, 1)]}
+
+
+@pytest.mark.parametrize(("secs", "count"), [(-300, 0), (-301, 1)])
+def test_an_open_before_the_send_is_found_beyond_the_allowance(secs: float, count: int) -> None:
+    opened = mail("open", secs, event_id="early")
+    assert found([mail("send"), opened]).get("no_fact_before_its_send", []) == [("shop", "EMAIL", "open", 1, 301.0, "early")][:count]
+
+
+def test_a_campaign_that_goes_on_after_an_opt_out_is_found() -> None:
+    out = mail("unsubscribe", 60, **RUN)
+    later: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-2", "event_timestamp": at(days=1), "message_id": "m2"}
+    receipt = mail("send", event_timestamp=at(days=2), message_id="m3")
+    assert found([mail("send", **RUN), out, receipt]) == {}
+    rows = found([mail("send", **RUN), out, receipt, mail("send", **later)])
+    assert rows == {"no_send_after_opt_out": [("shop", "EMAIL", "mail-1", at(1), 1, at(days=1))]}
+
+
+def test_deliveries_that_are_there_twice_or_in_no_message_are_found() -> None:
+    twice = {"core.deliveries": "from {view} union all from {view}"}
+    assert found([text("SUCCESS")], twice)["each_delivery_once"] == [("shop", "SMS", "message:t1", "sms-1", 2)]
+    lost = {"core.messages": "from {view} where channel <> 'SMS'"}
+    assert found(RIGHT, lost) == {"messages_add_up": [("shop", "SMS", 1, None, 1, None, 1, None)]}
+
+
+def test_a_campaign_that_events_name_and_no_view_has_is_found() -> None:
+    lost = {"core.campaigns": "from {view} where campaign_id <> 'c1'"}
+    # One decision and five events of the e-mail.
+    assert found(RIGHT, lost) == {"campaigns_of_events_are_known": [("shop", "c1", 6, 0)]}
