@@ -64,7 +64,7 @@ sbom: $(READY) ## Write what is in it, from the locks (CycloneDX)
 	@$(PY) -m pipeline.pages.sbom
 lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs
 	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra dev --extra png -c requirements.txt -o requirements-dev.txt
 	$(LOCK) deploy/local/uv.in -o deploy/local/requirements-uv.txt
 	$(LOCK) deploy/local/cc.in -o deploy/local/requirements-cc.txt
 	$(LOCK) tests/bench/requirements.in -o tests/bench/requirements.txt

@@ -10,7 +10,7 @@ import pytest
 
 import schemas.tables
 from agents.enrichment.enrichments import ENRICHMENTS
-from pipeline.ask.views import load_views
+from pipeline.ask.library import load_library
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
 from pipeline.pages import docs
@@ -51,7 +51,7 @@ def find_metrics() -> list[str]:
 
 def find_event_types() -> list[str]:
     """Standard event types that code, queries or examples know."""
-    texts = [*_find_texts(ROOT / "pipeline"), *_find_texts(ROOT / "agents"), *(view.sql for view in load_views())]
+    texts = [*_find_texts(ROOT / "pipeline"), *_find_texts(ROOT / "agents"), *(one.sql for one in load_library().definitions.values())]
     texts += [json.loads(path.read_text())["event_type"] for path in (schemas.tables.FOLDER / "examples").glob("*.json")]
     return sorted({found for text in texts for found in re.findall(r"(?<![\w.])_[A-Za-z]+\.[A-Za-z_]{3,}", text)})
 
@@ -98,7 +98,7 @@ DECLARED: list[tuple[str, Callable[[], list[str]], tuple[str, ...]]] = [
     ("topic", lambda: [topic.name for topic in TOPICS], ("pipeline/TOPICS.md",)),
     ("metric", find_metrics, ("pipeline/METRICS.md",)),
     ("command", lambda: [f"headwater {name}" for name in COMMANDS], ("pipeline/COMMANDS.md",)),
-    ("view", lambda: [view.name for view in load_views()], ("queries/VIEWS.md",)),
+    ("view or macro", lambda: list(load_library().definitions), ("queries/VIEWS.md",)),
     ("enrichment", lambda: [f"### {each.name}" for each in ENRICHMENTS], ("agents/README.md",)),
     ("reason", lambda: [f"`{reason}`" for reason in Reason], ("agents/README.md",)),
     ("column", lambda: [f"`{name}`" for table in TABLES for name in load_table(table).column_names], ("schemas/events.md",)),

@@ -33,8 +33,9 @@ def ask(reader: Reader, sql: str) -> list[tuple[object, ...]]:
 
 def test_lake_in_which_no_worker_ran_gives_empty_views(settings: Settings) -> None:
     with open_reader(settings) as reader:
-        for view in reader.views:
-            assert ask(reader, f"select * from {view.name}") == []
+        empty = {view.name for view in reader.views if not ask(reader, f"select * from {view.name}")}
+        # These read no table: they say what names and agents mean.
+        assert {view.name for view in reader.views} - empty == {"core.machine_agents", "kpis.chart_names", "kpis.names"}
 
 
 def test_tables_that_are_there_are_read_and_the_others_are_empty(settings: Settings) -> None:

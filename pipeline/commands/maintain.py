@@ -9,6 +9,8 @@ import typer
 
 from pipeline.config import Settings, load_settings
 from pipeline.logs import set_up_logs
+from pipeline.maintenance.check_metrics import CheckMetrics
+from pipeline.maintenance.check_service import CheckService, build_check_service
 from pipeline.maintenance.log_upkeep import GRACE_HOURS_MIN, require_safe_grace, vacuum_fully
 from pipeline.maintenance.metrics import MaintenanceMetrics
 from pipeline.maintenance.run import Maintenance, TableReport, build_maintenance
@@ -18,6 +20,9 @@ from schemas.errors import UsageError
 
 app = typer.Typer()
 log = logging.getLogger("headwater.maintain")
+
+# How often it is asked whether checks are due.
+PAUSE_SECS = 5.0
 
 
 @app.command()
@@ -35,7 +40,7 @@ def maintain(
 ) -> None:
     """Compact small files, write checkpoints, clean the log, delete old files, keep the snapshot of dedup keys.
 
-    Runs beside workers and readers, and beside another `headwater maintain`. Exit status 1 when --once could not keep a table.
+    As a service it also runs the checks of queries/checks, every HEADWATER_CHECK_SECS. Runs beside workers and readers, and beside another `headwater maintain`. Exit status 1 when --once could not keep a table.
     """
     if grace_hours is not None and not full_vacuum:
         raise UsageError(f"Option '--grace-hours' is {grace_hours:g} without '--full-vacuum'; expected both, or neither.")
@@ -52,7 +57,7 @@ def maintain(
     elif once:
         _run_once(maintenance, as_json)
     else:
-        _serve(settings, maintenance)
+        _serve(settings, maintenance, build_check_service(settings, CheckMetrics()))
 
 
 def _vacuum(maintenance: Maintenance, grace_hours: float, as_json: bool) -> None:
@@ -85,16 +90,27 @@ def _run_once(maintenance: Maintenance, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _serve(settings: Settings, maintenance: Maintenance) -> None:
-    """Run until SIGTERM or SIGINT; it leaves between two steps, and what it leaves undone the next run does."""
+def _serve(settings: Settings, maintenance: Maintenance, checks: CheckService) -> None:
+    """Run until SIGTERM or SIGINT; it leaves between two steps, and what it leaves undone the next run does.
+
+    Checks are run between two runs of maintenance, which they put off by no more than one of them takes.
+    """
     is_over = threading.Event()
+
+    def stop(*_: object) -> None:
+        is_over.set()
+        checks.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: is_over.set())
+        signal.signal(number, stop)
     serve_metrics(settings.maintain_address_port, "MAINTAIN_METRICS_PORT")
     log.info("Maintenance starts, every %g s; metrics on port %d.", settings.maintain_secs, settings.maintain_address_port)
     while not is_over.is_set():
-        began = time.monotonic()
+        due_at = time.monotonic() + settings.maintain_secs
         for _ in maintenance.run([]):
             if is_over.is_set():
                 break
-        is_over.wait(max(0.0, settings.maintain_secs - (time.monotonic() - began)))
+        while not is_over.is_set() and (time_left := due_at - time.monotonic()) > 0:
+            if checks.run_next() is None:
+                is_over.wait(min(time_left, PAUSE_SECS))
+    checks.close()

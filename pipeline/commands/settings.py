@@ -1,5 +1,7 @@
 """`headwater settings`: every setting, what is in force and what it means."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -24,4 +26,6 @@ def settings(as_json: bool = typer.Option(False, "--json", help="Print JSON: a l
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, Mapping):
+        return json.dumps(value) if value else ""
     return "" if value is None else str(value)

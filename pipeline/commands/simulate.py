@@ -20,7 +20,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from pipeline.config import Settings, load_settings
 from pipeline.producer import Producer
 from pipeline.report import print_figures, print_json, print_rows
-from pipeline.simulate.compare import compare_ledger, list_differences
+from pipeline.simulate.compare import compare_ledger, find_missing, list_differences
 from pipeline.simulate.encoding import Encode, build_encode
 from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.plan import Plan, build_plan
@@ -73,7 +73,8 @@ def simulate(
     if ledger is not None:
         _write(ledger, "")
     target: Target = KafkaTarget(settings, topic, encode) if to == "kafka" else FileTarget(Path(to))
-    report = _send(plan, target, rate, duration, ledger)
+    zone = settings.app_zones.get(app_id, settings.report_zone)
+    report = _send(plan, target, rate, duration, ledger, zone)
     report = {"to": topic if to == "kafka" else to, **report, "seed": seed, "start": "" if live else plan.start.isoformat()}
     _print_report(report, as_json)
 
@@ -119,9 +120,9 @@ def _count(sent: int, acknowledged: int, secs: float, is_interrupted: bool) -> d
     }
 
 
-def _send(plan: Plan, target: Target, rate: float, duration: float, ledger: Path | None) -> dict[str, Any]:
-    """Run the plan with a progress bar until it ends or is interrupted; the figures to print."""
-    answers = Ledger(plan) if ledger is not None else None
+def _send(plan: Plan, target: Target, rate: float, duration: float, ledger: Path | None, zone: str) -> dict[str, Any]:
+    """Run the plan with a progress bar until it ends or is interrupted; the figures to print. A ledger counts days of `zone`."""
+    answers = Ledger(plan, zone) if ledger is not None else None
     began = time.monotonic()
     sent = 0
     with _stop_on_interrupt() as stopping:
@@ -142,15 +143,18 @@ def _compare(settings: Settings, path: Path, as_json: bool) -> None:
 
     try:
         ledger = json.loads(path.read_text())
-        app_id = ledger["app"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(f"File '{path}' is no ledger; expected one that `headwater simulate --ledger FILE` wrote.") from None
+    except (OSError, ValueError):
+        ledger = None
+    missing = find_missing(ledger) if isinstance(ledger, dict) else []
+    if not isinstance(ledger, dict) or missing:
+        lacks = f" (it has no '{missing[0]}')" if missing else ""
+        raise UsageError(f"File '{path}' is no ledger{lacks}; expected one that `headwater simulate --ledger FILE` wrote.")
     with open_reader(settings) as reader:
         compared = compare_ledger(ledger, reader.rows)
     wrong = list_differences(compared)
     names = ("figure", "expected", "found")
     if as_json:
-        print_json({"app": app_id, "figures": len(compared), "differences": [dict(zip(names, row, strict=True)) for row in wrong]})
+        print_json({"app": ledger["app"], "figures": len(compared), "differences": [dict(zip(names, row, strict=True)) for row in wrong]})
     else:
         shown = wrong or [row for row in compared if not row[0].startswith(("dates.", "event_types."))]
         print_rows(names, shown, f"{len(compared) - len(wrong)} of {len(compared)} figures agree")

@@ -14,9 +14,10 @@ from pydantic.fields import FieldInfo
 
 from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
 from pipeline.api.metrics import ApiMetrics
-from pipeline.ask.views import load_views
+from pipeline.ask.library import Definition, load_library
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
+from pipeline.maintenance.check_metrics import CheckMetrics
 from pipeline.maintenance.metrics import MaintenanceMetrics
 from pipeline.metrics import WorkerMetrics
 from pipeline.pages.markdown import WRITTEN, markdown_table
@@ -56,15 +57,20 @@ def render_topics() -> str:
 
 
 def render_metrics() -> str:
-    """Every metric of a worker, of maintenance and of the API."""
+    """Every metric of a worker, of maintenance and its checks, and of the API."""
     parts = [
         "# Metrics\n",
-        WRITTEN.format(source="pipeline/metrics.py, pipeline/maintenance/metrics.py and pipeline/api/metrics.py"),
+        WRITTEN.format(
+            source="pipeline/metrics.py, pipeline/maintenance/metrics.py, pipeline/maintenance/check_metrics.py and pipeline/api/metrics.py"
+        ),
         "Each worker serves its own at `/metrics` on `HEADWATER_METRICS_PORT`, for Prometheus.\n",
         _render_metrics(WorkerMetrics(CollectorRegistry())),
         "## Maintenance\n",
         "`headwater maintain` serves these on `HEADWATER_MAINTAIN_METRICS_PORT`.\n",
         _render_metrics(MaintenanceMetrics(CollectorRegistry())),
+        "## Checks\n",
+        "`headwater maintain` runs them every `HEADWATER_CHECK_SECS`, and serves these beside its own.\n",
+        _render_metrics(CheckMetrics(CollectorRegistry())),
         "## The HTTP API\n",
         "`headwater serve` serves these at `/metrics` on its own port: to this machine, to others with a key that may read.\n",
         _render_metrics(ApiMetrics(CollectorRegistry())),
@@ -95,15 +101,24 @@ def render_commands() -> str:
 
 
 def render_views() -> str:
-    """Every view with its grain."""
-    rows = sorted((f"`{view.name}`", view.grain, ", ".join(f"`{name}`" for name in view.reads)) for view in load_views())
+    """Every view and macro with its grain."""
+    library = load_library()
+    views = sorted((f"`{view.name}`", view.grain, _names(view)) for view in library.views)
+    macros = sorted((f"`{macro.signature}`", macro.grain, _names(macro)) for macro in library.macros)
     parts = [
-        "# Views\n",
+        "# Views and macros\n",
         WRITTEN.format(source="queries/"),
-        "`headwater views` lists them too, `headwater views show NAME` prints the columns and the SQL.\n",
-        markdown_table(["view", "grain", "reads"], rows),
+        "`headwater views` lists them too, `headwater views show NAME` prints the columns or the parameters, and the SQL.\n",
+        markdown_table(["view", "grain", "reads"], views),
+        "## Macros\n",
+        "A macro of a table stands in `from`, one of a value anywhere. A parameter with `:=` may be left out; each may be given by its name.\n",
+        markdown_table(["macro", "gives", "reads"], macros),
     ]
     return "\n".join(parts)
+
+
+def _names(one: Definition) -> str:
+    return ", ".join(f"`{name}`" for name in (*one.reads, *one.calls))
 
 
 def render_enrichments() -> str:
@@ -136,7 +151,7 @@ def _default(field: FieldInfo) -> str:
         value = ",".join(value)
     if isinstance(value, bool):
         value = str(value).lower()
-    return "" if value is None or value == "" else f"`{value}`"
+    return "" if value is None or value in ("", {}) else f"`{value}`"
 
 
 def _limits(field: FieldInfo) -> str:

@@ -1,0 +1,104 @@
+"""`headwater retention` over a few events: numbers worked out by hand, the periods before, what is refused."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from tests.answer_commands import Run, refusal, runner
+from tests.lake_rows import at, event
+
+DAYS = ("--from", "2026-11-10", "--to", "2026-11-12")
+# Who did something on which days of November 2026. Of the 10th: a comes back on the 11th and 12th, b on the 12th, c never. Of the 11th: d comes back on the 12th.
+# The three days before, the 7th to the 9th: x and y begin on the 7th, x comes back on the 8th.
+SEEN = {"a": (10, 11, 12), "b": (10, 12), "c": (10,), "d": (11, 12), "x": (7, 8), "y": (7,)}
+EVENTS = [event(endpoint_id=who, event_timestamp=at(days=day - 23)) for who, days in SEEN.items() for day in days]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return runner(monkeypatch, EVENTS)
+
+
+def test_cohorts_are_told_with_the_days_before_and_the_definition(run: Run) -> None:
+    said = json.loads(run("retention", *DAYS, "--json").stdout)
+    figures = {figure["name"]: (figure["value"], figure["before"]) for figure in said["figures"]}
+    # A day later: a of three, d of one: 2 of 4. Before: x of two.
+    assert figures["came back 1 day later"] == (0.5, 0.5)
+    assert figures["endpoints that started"] == (4, 2)
+    # Nobody has been looked at for seven days.
+    assert figures["came back 7 days later"] == (None, None)
+    assert said["before"] == {"from": "2026-11-07", "to": "2026-11-09"}
+    found = [(row["cohort_date"], row["period_no"], row["cohort_size"], row["returned_count"]) for row in said["rows"]]
+    assert found == [
+        ("2026-11-10", 0, 3, 3),
+        ("2026-11-10", 1, 3, 1),
+        ("2026-11-10", 2, 3, 2),
+        ("2026-11-11", 0, 1, 1),
+        ("2026-11-11", 1, 1, 1),
+    ]
+    assert said["definition"]["denominator"].startswith("endpoints of the cohort")
+
+
+def test_text_shows_the_cohorts_as_a_grid_without_colours(run: Run) -> None:
+    text = run("retention", *DAYS).stdout
+    assert "\x1b" not in text
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "came back 1 day later 50.0 % 50.0 % +0.0 points" in lines
+    assert "2026-11-10 (3) 100 % 33 % 67 %" in lines
+    assert "2026-11-11 (1) 100 % 100 %" in lines
+    assert "all, complete only 100 % 50 % 67 %" in lines
+
+
+def test_week_that_is_cut_is_marked_and_counts_for_no_share(run: Run) -> None:
+    # The weeks from Monday the 2nd (x, y) and from Monday the 9th (a to d); the second ends with the 15th, after the last day.
+    said = json.loads(run("retention", "--from", "2026-11-02", "--to", "2026-11-12", "--period", "week", "--json").stdout)
+    assert [(row["cohort_date"], row["period_no"], row["is_complete"]) for row in said["rows"]] == [
+        ("2026-11-02", 0, True),
+        ("2026-11-02", 1, False),
+        ("2026-11-09", 0, False),
+    ]
+    assert said["figures"][0]["value"] is None
+    # As many weeks before, cut off at the same place.
+    assert said["before"] == {"from": "2026-10-19", "to": "2026-10-29"}
+    assert "0 %*" in run("retention", "--from", "2026-11-02", "--to", "2026-11-12", "--period", "week").stdout
+
+
+def test_start_and_return_may_be_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [*EVENTS, event(endpoint_id="b", event_type="buy", event_timestamp=at(1, days=-12))]
+    said = json.loads(runner(monkeypatch, events)("retention", *DAYS, "--start", "screen.view", "--return", "buy", "--json").stdout)
+    assert [(row["period_no"], row["returned_count"]) for row in said["rows"] if row["cohort_date"] == "2026-11-10"] == [
+        (0, 0),
+        (1, 1),
+        (2, 0),
+    ]
+
+
+def test_csv_has_a_row_for_each_cohort_and_period(run: Run) -> None:
+    found = list(csv.DictReader(io.StringIO(run("retention", *DAYS, "--csv").stdout)))
+    assert (len(found), found[1]["cohort_date"], found[1]["rate"][:6]) == (5, "2026-11-10", "0.3333")
+
+
+@pytest.mark.parametrize("period", ["day", "week", "month"])
+def test_empty_lake_gives_zeros_and_an_empty_grid(monkeypatch: pytest.MonkeyPatch, period: str) -> None:
+    run = runner(monkeypatch, [])
+    result = run("retention", *DAYS, "--period", period, "--app", "shop")
+    assert (result.exit_code, "endpoints that started" in result.stdout) == (0, True)
+    assert json.loads(run("retention", *DAYS, "--period", period, "--json").stdout)["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--period", "fortnight"), "period is 'fortnight'; expected one of day, week, month"),
+        (("--kind", "rolling"), "kind is 'rolling'; expected one of first_time, recurring"),
+        (("--subject", "people"), "subject is 'people'; expected one of endpoint, user"),
+        (("--start", "buy]"), r"Step 'buy\]' cannot be read"),
+        (("--return", "screen.view[screen=x]"), "return_event is .*; no event screen.view has the attribute 'screen'"),
+        (("--app", "shops"), "'--app' is 'shops', which has no events; expected an app that has. Did you mean 'shop'"),
+    ],
+)
+def test_wrong_question_says_what_was_expected(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    assert re.search(message, refusal(run("retention", *DAYS, *arguments)))
