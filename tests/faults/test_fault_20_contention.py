@@ -55,11 +55,12 @@ class Contention:
                 lambda: all(self._has_its_share(worker) for worker in self.workers), "workers that share the partitions", WAIT_SECS_MAX
             )
             backlog_from = load.count
+            commits_before = [len(commit_secs(worker)) for worker in self.workers]
+            # More comes than they may land, from here on: one without a pace would have nothing left when it has all come.
+            before = offsets.read()
             load.per_sec = 6_000
             wait_until(lambda: load.count - backlog_from > backlog, "a backlog", WAIT_SECS_MAX)
             load.per_sec = 100
-            commits_before = [len(commit_secs(worker)) for worker in self.workers]
-            before = offsets.read()
             time.sleep(secs)
             after = offsets.read()
             self.landed = [after[partition] - before[partition] for partition in range(count)]
