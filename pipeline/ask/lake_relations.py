@@ -85,15 +85,22 @@ def _has_log(con: duckdb.DuckDBPyConnection, store: Store, name: str) -> bool:
 
 def _create_relation(con: duckdb.DuckDBPyConnection, schema: TableSchema, found: list[str] | None) -> None:
     """Create lake.<table> with the columns of the schema, in its order: null of the right type where the table has none yet,
-    then whatever else the table has (attributes that were promoted once, columns of a newer version)."""
+    then whatever else the table has (attributes that were promoted once, columns of a newer version).
+
+    Columns are named in full: inside a macro, a bare one that is called as a parameter (`model` of attribution) would be refused.
+    """
     present = set(found or ())
     columns = [
-        _identifier(column.name) if column.name in present else f"null::{column.duckdb} as {_identifier(column.name)}"
+        _in_full(column.name) if column.name in present else f"null::{column.duckdb} as {_identifier(column.name)}"
         for column in schema.columns
     ]
-    columns += [_identifier(name) for name in found or () if name not in set(schema.column_names)]
-    source = "where false" if found is None else f"from {PINNED}{schema.name}"
+    columns += [_in_full(name) for name in found or () if name not in set(schema.column_names)]
+    source = "where false" if found is None else f"from {PINNED}{schema.name} as pinned"
     con.execute(f"create view {LAKE}.{schema.name} as select {', '.join(columns)} {source}")
+
+
+def _in_full(name: str) -> str:
+    return f"pinned.{_identifier(name)}"
 
 
 def _identifier(name: str) -> str:
