@@ -97,7 +97,7 @@ def test_fault_04_rebalance_storm_keeps_half_of_the_pace(
     settings: Settings, topics: list[str], tmp_path: Path, schedule: Schedule, proof: Proof
 ) -> None:
     """A backlog as fast as it is made; then little more comes, and what is measured is how fast workers land what waits."""
-    backlog, calm_secs, storm_secs = schedule.choose((200_000, 4, 8), (1_500_000, 15, 30))
+    backlog, calm_secs, storm_secs = schedule.choose((200_000, 4, 8), (3_000_000, 5, 15))
     waiting: list[int] = []
     with TimedLoad(settings, tmp_path, schedule.chance, per_sec=20_000) as load:
         wait_until(lambda: load.count >= backlog, "a backlog", 600)
