@@ -41,7 +41,8 @@ def test_a_lake_in_order_gives_no_row_and_an_empty_one_neither() -> None:
 
 def test_every_check_has_a_test_that_makes_it_return_rows() -> None:
     texts = "".join(
-        (FOLDER.parent / "tests" / name).read_text() for name in ("test_checks.py", "test_checks_messages.py", "test_queries.py")
+        (FOLDER.parent / "tests" / name).read_text()
+        for name in ("test_checks.py", "test_checks_kpis.py", "test_checks_messages.py", "test_queries.py")
     )
     texts += (FOLDER.parent / "tests/test_endpoint_merge.py").read_text()
     names = [check.name.removeprefix("checks.assert_") for check in list_checks(library().views)]
