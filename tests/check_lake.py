@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.ask.checks import list_checks
+import duckdb
+
+from pipeline.ask.checks import PREFIX, list_checks
 from pipeline.config import Settings, load_settings
+from tests.definitions_named import note_rows
 from tests.lake_rows import Row, library, memory_lake
 
 # Says how old the lake is by the clock of the machine; rows of tests are of a fixed day.
@@ -33,7 +36,15 @@ def found(
         for name, select in (wrong_views or {}).items():
             con.execute(f"create or replace view {name} as {select.format(view=f'({views[name].sql})')}")
         for check in list_checks(library().views):
-            name = check.name.removeprefix("checks.assert_")
+            name = check.name.removeprefix(PREFIX)
             if (name in OF_KPIS) == of_kpis:
-                rows[name] = con.execute(f"select * from {check.name} order by all").fetchall()
+                rows[name] = check_rows(con, name)
     return {name: each for name, each in rows.items() if each and name != BY_CLOCK}
+
+
+def check_rows(con: duckdb.DuckDBPyConnection, check: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    """The rows of one check, by its name without `checks.assert_`; that it returned some is noted."""
+    rows = con.execute(f"select {columns} from {PREFIX}{check} order by all").fetchall()
+    if rows:
+        note_rows(f"{PREFIX}{check}")
+    return rows
