@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from pipeline.ask.library import load_library
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
 from pipeline.pages import docs
+from pipeline.pages.doc_pages import as_shown, load_command
 from pipeline.topology import TOPICS
 from schemas.errors import HeadwaterError
 from schemas.records import Reason
@@ -147,3 +149,17 @@ def test_links_between_pages_lead_somewhere() -> None:
 def test_readme_names_what_people_call(kind: str, declared: Callable[[], list[str]]) -> None:
     text = README.read_text() if kind == "folder" else all_pages()
     assert missing(declared(), text) == []
+
+
+def test_help_of_commands_keeps_what_stands_in_brackets() -> None:
+    """The terminal takes a word in brackets for markup, and leaves it out, unless it is escaped."""
+    assert "headwater[png]" in pages("pipeline/COMMANDS.md")
+    assert r"purchase[category=shoes\|boots][_item_price>=10]" in pages("pipeline/COMMANDS.md")
+    texts = [text for name in COMMANDS for text in _help_texts(load_command(name))]
+    assert len(texts) > 100
+    assert [text for text in texts if as_shown(text) != text.replace("\\[", "[")] == []
+
+
+def _help_texts(command: Any) -> list[str]:
+    inner = getattr(command, "commands", {}).values()
+    return [command.help or "", *(one.help or "" for one in command.params), *(text for one in inner for text in _help_texts(one))]

@@ -33,7 +33,7 @@ AsJson = Annotated[
     ),
 ]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print the rows as CSV.")]
-PngFile = Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the picture into this file too; needs headwater[png].")]
+PngFile = Annotated[Path | None, typer.Option("--png", metavar="FILE", help=r"Draw the picture into this file too; needs headwater\[png].")]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pipeline.config import load_settings
 
 app = typer.Typer()
 
-_STEP = "A type of event, with conditions in brackets: purchase[category=shoes|boots][_item_price>=10]."
+_STEP = r"A type of event, with conditions in brackets: purchase\[category=shoes|boots][_item_price>=10]."
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from rich.text import Text
 
 from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
 from pipeline.api.metrics import ApiMetrics
@@ -94,10 +95,20 @@ def render_commands() -> str:
         WRITTEN.format(source="pipeline/cli.py and pipeline/commands/"),
         "Exit status: 0 all is well, 1 a check failed or a system was not there, 2 wrong use.\n",
     ]
-    for name, (module_name, group, summary) in COMMANDS.items():
-        command = typer.main.get_command(importlib.import_module(f"pipeline.commands.{module_name}").app)
-        parts += [f"## headwater {name}\n", f"*{group}.* {summary}\n", *_render_command(f"headwater {name}", command)]
+    for name, (_, group, summary) in COMMANDS.items():
+        parts += [f"## headwater {name}\n", f"*{group}.* {summary}\n", *_render_command(f"headwater {name}", load_command(name))]
     return "\n".join(parts)
+
+
+def load_command(name: str) -> Any:
+    """A command of `headwater` or group of them, of the click that typer uses, which may be its own."""
+    module_name, *_ = COMMANDS[name]
+    return typer.main.get_command(importlib.import_module(f"pipeline.commands.{module_name}").app)
+
+
+def as_shown(text: str) -> str:
+    """A help text as the terminal shows it: its words in brackets are markup, unless they are escaped."""
+    return Text.from_markup(text).plain
 
 
 def render_views() -> str:
@@ -162,15 +173,14 @@ def _limits(field: FieldInfo) -> str:
 
 
 def _render_command(path: str, command: Any) -> list[str]:
-    """`command` is a command or group of the click that typer uses, which may be its own."""
     rows = [_parameter_row(parameter) for parameter in command.params if parameter.name not in _OPTIONS_OF_ALL]
     parts = [markdown_table(["argument", "meaning"], rows)] if rows else []
     for name, inner in getattr(command, "commands", {}).items():
-        parts += [f"### {path} {name}\n", f"{inner.help or ''}\n", *_render_command(f"{path} {name}", inner)]
+        parts += [f"### {path} {name}\n", f"{as_shown(inner.help or '')}\n", *_render_command(f"{path} {name}", inner)]
     return parts
 
 
 def _parameter_row(parameter: Any) -> tuple[str, str]:
     is_option = parameter.param_type_name == "option"
     names = [*parameter.opts, *parameter.secondary_opts] if is_option else [parameter.metavar or parameter.name.upper()]
-    return ", ".join(f"`{name}`" for name in names), parameter.help or ""
+    return ", ".join(f"`{name}`" for name in names), as_shown(parameter.help or "")
