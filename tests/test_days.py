@@ -13,8 +13,8 @@ BERLIN = load_settings(report_zone="Europe/Berlin")
 MILLISECOND = timedelta(milliseconds=1)
 
 
-def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
 
 
 def ask(sql: str, events: Sequence[Row], settings: Settings) -> list[tuple[Any, ...]]:

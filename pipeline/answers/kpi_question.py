@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.answers.answer import Answer, note_running
 from pipeline.answers.app_check import check_app
-from pipeline.answers.change import Figure
+from pipeline.answers.change import Figure, Kind
 from pipeline.answers.days import Days
 from pipeline.answers.kpi_names import Kpi, choose_column, find_kpi, load_kpis
 from pipeline.answers.picture import Bars, Lines
@@ -48,8 +48,8 @@ def ask_kpi(reader: Reader, name: str, days: Days, zone: str, by: str = "", app:
     figures = [Figure(kpi.meaning, _number(kpi, found, True), _number(kpi, found, False), kpi.kind)]
     if kpi.denominator:
         for place, said in enumerate((kpi.numerator, kpi.denominator)):
-            kind = "amount" if kpi.unit == "millicents" and place == 0 else "count"
-            figures.append(Figure(said, _part(found, True, place), _part(found, False, place), kind))  # type: ignore[arg-type]
+            kind: Kind = "amount" if kpi.unit == "millicents" and place == 0 else "count"
+            figures.append(Figure(said, _part(found, True, place), _part(found, False, place), kind))
     columns, rows = _rows_by_column(kpi, found, column) if column else _rows_by_day(kpi, found, days, before)
     picture = _bars(kpi, found, column, days, before) if column else _lines(kpi, rows, days, before)
     return Answer(kpi.name, days, before, _define(kpi, zone), figures, columns, rows, picture, note_running(days))

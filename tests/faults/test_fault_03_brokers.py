@@ -40,18 +40,16 @@ WAITED_SECS_MIN = 3
 AWAY_SECS, FULL_AWAY_SECS = 1, 10
 
 
-def restart(settings: Settings, away_secs: float) -> None:
-    """SIGTERM, and a start after so long."""
+def take_away(settings: Settings, end: Callable[[Settings], None], secs: float) -> None:
+    """End the broker, and start it again after so long."""
+    end(settings)
+    time.sleep(secs)
+    Supervisor(settings).call("startProcess", "kafka")
+
+
+def stop(settings: Settings) -> None:
+    """SIGTERM."""
     Supervisor(settings).call("stopProcess", "kafka")
-    time.sleep(away_secs)
-    Supervisor(settings).call("startProcess", "kafka")
-
-
-def kill(settings: Settings, away_secs: float) -> None:
-    """SIGKILL, and a start after so long."""
-    kill_for_good(settings)
-    time.sleep(away_secs)
-    Supervisor(settings).call("startProcess", "kafka")
 
 
 def kill_for_good(settings: Settings) -> None:
@@ -100,7 +98,7 @@ def test_fault_03_one_broker_that_is_killed_or_restarted_costs_the_time_that_it_
     times, per_sec, away_secs = schedule.choose((3, PER_SEC, AWAY_SECS), (12, FULL_PER_SEC, FULL_AWAY_SECS))
     with running(worker), Load(settings, tmp_path, schedule.chance, per_sec=per_sec) as load:
         wait_until_it_lands(settings)
-        faults = [partial(fault, own_stack, away_secs) for fault in (kill, restart)]
+        faults = [partial(take_away, own_stack, end, away_secs) for end in (kill_for_good, stop)]
         drains = [strike(settings, load, faults[number % 2]) for number in range(times)]
         load.stop()
         proof.note(repeated_by_the_producer=note_repeats(settings, load))

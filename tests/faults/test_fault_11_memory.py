@@ -1,5 +1,6 @@
 """Row 11: a worker that gets too little memory."""
 
+import functools
 import json
 import random
 import signal
@@ -154,7 +155,7 @@ def test_fault_11_a_flush_for_which_memory_does_not_suffice_control(
         begin_backlog(worker, load, schedule, 6_000)
         landed = list[int]()
         for failures in (5, 10):
-            wait_until(lambda failures=failures: metrics(worker)["headwater_flush_failures_total"] >= failures, "it fails again and again")  # type: ignore[misc]
+            wait_until(functools.partial(has_failed, worker, failures), "it fails again and again")
             landed.append(landed_count(settings))
     # A piece that came by itself may have been small enough.
     is_stuck = landed[0] == landed[1] < load.count
@@ -169,3 +170,7 @@ def begin_backlog(worker: FaultWorker, load: Load, schedule: Schedule, count: in
     worker.process.send_signal(signal.SIGSTOP)
     send_more(load, schedule.chance, count)
     worker.process.send_signal(signal.SIGCONT)
+
+
+def has_failed(worker: FaultWorker, times: int) -> bool:
+    return metrics(worker)["headwater_flush_failures_total"] >= times
