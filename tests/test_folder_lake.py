@@ -19,6 +19,7 @@ ARGUMENTS = {
     "attribution": f"'buy', {DAYS}",
     "lift": "'c1', 'buy'",
     "check_names": "null",
+    "unusual_share": "null",
     "active_days": "",
     "endpoint_users": "",
     "subject_moments": "",
