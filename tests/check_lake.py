@@ -3,23 +3,48 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.ask.checks import list_checks
+import duckdb
+
+from pipeline.ask.checks import PREFIX, list_checks
 from pipeline.config import Settings, load_settings
+from tests.definitions_named import note_rows
 from tests.lake_rows import Row, library, memory_lake
 
 # Says how old the lake is by the clock of the machine; rows of tests are of a fixed day.
 BY_CLOCK = "events_are_fresh"
+# Read all charts or KPIs of the lake, which takes longer than all other checks: tests ask these by themselves.
+OF_KPIS = (
+    *("chart_counts_active_endpoints", "charted_uniques_lie_between_days", "charts_show_every_active_day"),
+    *("kpis_count_every_send", "overview_agrees"),
+)
 
 
 def found(
-    events: Sequence[Row] = (), wrong_views: Mapping[str, str] | None = None, settings: Settings | None = None, **tables: Any
+    events: Sequence[Row] = (),
+    wrong_views: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
+    of_kpis: bool = False,
+    **tables: Any,
 ) -> dict[str, list[tuple[Any, ...]]]:
-    """Rows by check of those that return any; `wrong_views` are selects over `{view}`, the view's own SQL, that stand in its place."""
+    """Rows by check of those that return any; `wrong_views` are selects over `{view}`, the view's own SQL, that stand in its place.
+
+    Of the checks that read KPIs with `of_kpis`, of the others without.
+    """
     views = {view.name: view for view in library().views}
     rows: dict[str, list[tuple[Any, ...]]] = {}
     with memory_lake(settings or load_settings(), events, **tables) as con:
         for name, select in (wrong_views or {}).items():
             con.execute(f"create or replace view {name} as {select.format(view=f'({views[name].sql})')}")
         for check in list_checks(library().views):
-            rows[check.name.removeprefix("checks.assert_")] = con.execute(f"select * from {check.name} order by all").fetchall()
+            name = check.name.removeprefix(PREFIX)
+            if (name in OF_KPIS) == of_kpis:
+                rows[name] = check_rows(con, name)
     return {name: each for name, each in rows.items() if each and name != BY_CLOCK}
+
+
+def check_rows(con: duckdb.DuckDBPyConnection, check: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    """The rows of one check, by its name without `checks.assert_`; that it returned some is noted."""
+    rows = con.execute(f"select {columns} from {PREFIX}{check} order by all").fetchall()
+    if rows:
+        note_rows(f"{PREFIX}{check}")
+    return rows

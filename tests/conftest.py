@@ -24,6 +24,7 @@ from pipeline.stack.programs import environment
 from pipeline.stack.readiness import ensure_bucket
 from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
+from tests import definitions_named
 from tests.dedup_reads import reads  # noqa: F401  (a fixture of several files, as the next one)
 from tests.faults.rig.proof import add_options, configure, label, proof, schedule  # noqa: F401
 from tests.faults.wire.canary import canary  # noqa: F401
@@ -36,6 +37,7 @@ RunHeadwater = Callable[..., subprocess.CompletedProcess[str]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
+    definitions_named.add_option(parser)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -50,6 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     """Tests say what they need; settings of the person who runs them are not theirs."""
     configure(config)
+    definitions_named.configure(config)
     for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
         del os.environ[name]
 

@@ -12,11 +12,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from pipeline.ask.checks import PREFIX
 from pipeline.ask.lake_relations import create_lake
 from pipeline.ask.library import create_all
 from pipeline.config import load_settings
 from pipeline.endpoints.merge import EndpointStates
 from schemas.tables import load_table
+from tests.definitions_named import note_names, note_rows
 from tests.lake_rows import NOON, Row, as_arrow, library
 
 UPDATES, STATES = load_table("endpoint_updates"), load_table("endpoint_states")
@@ -85,7 +87,11 @@ def shown(states: pa.Table | None, updates: Sequence[Row], view: str = "core.end
     with endpoint_lake(states, updates) as con:
         cursor = con.execute(f"select * from {view} order by all")
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    note_names([view])
+    if rows and view.startswith(PREFIX):
+        note_rows(view)
+    return rows
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import duckdb
 from pipeline.ask.library import Library, create_definitions
 from pipeline.ask.sql_tree import RefusedError, survey_select
 from pipeline.ask.views import names_read
+from tests.definitions_named import note_names
 
 
 class LazyLake:
@@ -20,6 +21,7 @@ class LazyLake:
         try:
             survey = survey_select(self._con, sql)
             names = [*names_read(survey), *survey.functions, *survey.table_functions]
+            note_names(names)
         except (RefusedError, duckdb.ParserException):
             names = list(self._library.definitions)
         missing = [one for one in self._library.needed_by(names) if one.name not in self._created]

@@ -8,12 +8,16 @@ import pytest
 
 from pipeline.ask.library import create_definitions, load_library
 from pipeline.ask.settings_view import settings_view_sql
+from pipeline.ask.sql_tree import survey_select
 from pipeline.config import load_settings
+from tests.definitions_named import note_names
 
 
 def value(sql: str) -> Any:
     """The value of one expression."""
-    row = _con().execute(f"select {sql}").fetchone()
+    con = _con()
+    note_names(survey_select(con, f"select {sql}").functions)
+    row = con.execute(f"select {sql}").fetchone()
     assert row is not None
     return row[0]
 

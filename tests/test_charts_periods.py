@@ -98,22 +98,21 @@ def test_part_has_rows_from_its_first_day_to_its_last_and_the_whole_chart_all() 
     assert ask(sql.format("campaigns_messages_sent"), events) == [([(1, 0), (2, 1), (3, 0), (4, 1), (5, 0), (6, 0)],)]
 
 
-LINES = """
-    from chart_lines(
-        [
-            {{'chart': 'c', 'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-01', 'part': 'a', 'numerator': 1.0, 'denominator': 4.0}},
-            {{'chart': 'c', 'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-02', 'part': 'b', 'numerator': 2.0, 'denominator': 5.0}},
-            {{'chart': 'c', 'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-03', 'part': 'a', 'numerator': 3.0, 'denominator': 6.0}}
-        ],
-        [{{'app_id': 'shop', 'period': 'day', 'period_date': date '2026-11-01' + day::int, 'is_complete': day < 2}} for day in range(3)]{}
-    )
-    select part, day(period_date), denominator, value, is_complete order by 1, 2
-"""
+def test_part_of_its_own_has_no_whole_where_it_has_no_row() -> None:
+    # c1 sent and delivered on the 2nd and the 4th. Parts that are shares of one whole stand in test_charts_endpoints.py.
+    given: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-1", "treatment_id": "0"}
+    events = [
+        dict(mail("delivered", endpoint_id=f"mail-{day}", event_timestamp=datetime(2026, 11, day, tzinfo=UTC), **given)) for day in (2, 4)
+    ]
+    sql = "select day(period_date), numerator, denominator, value from kpis.campaigns where chart = 'campaigns_delivery_rate_by_campaign' and period = 'day'"
+    assert ask(f"{sql} order by 1", events) == [(2, 1, 1, 1), (3, 0, 0, None), (4, 1, 1, 1)]
 
 
-def test_parts_of_one_whole_are_shares_of_it_also_where_nobody_was_of_them() -> None:
-    # On the 2nd nobody was of a: none of the five.
-    shared = [("a", 1, 4, 0.25, True), ("a", 2, 5, 0, True), ("a", 3, 6, 0.5, False), ("b", 2, 5, 0.4, True)]
-    assert ask(LINES.format(", shared := true")) == shared
-    # The control: a part of its own has no whole where it has no row.
-    assert ask(LINES.format("")) == [("a", 1, 4, 0.25, True), ("a", 2, 0, None, True), ("a", 3, 6, 0.5, False), ("b", 2, 5, 0.4, True)]
+def test_all_charts_stand_in_one_view_and_each_page_is_part_of_it() -> None:
+    given: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-1", "treatment_id": "0"}
+    events = [*on("a", "2026-11-01"), dict(mail("send", event_timestamp=datetime(2026, 11, 2, tzinfo=UTC), **given))]
+    pages = ("usage", "revenue", "events", "demographics", "campaigns", "transactional", "funnels")
+    together = " union all ".join(f"from kpis.{page}" for page in pages)
+    lost = f"select count(*) from (select * exclude (page) from kpis.charts except all ({together}))"
+    more = f"select count(*) from (({together}) except all select * exclude (page) from kpis.charts)"
+    assert ask(f"select ({lost}), ({more}), (select count(*) > 0 from kpis.charts)", events) == [(0, 0, True)]

@@ -27,6 +27,8 @@ def test_what_was_delivered_and_never_sent_is_found() -> None:
     wrong = {"core.deliveries": "select * replace (case when channel = 'EMAIL' then sent_at end as sent_at) from {view}"}
     rows = found(RIGHT, wrong)
     assert rows["delivered_was_sent"] == [("shop", "SMS", 0, 1, 1)]
+    # An e-mail that says of itself that it is a push: as such nobody decided to send it.
+    assert found([mail("delivered", 2, channel="PUSH")])["delivered_was_sent"] == [("shop", "PUSH", 0, 1, 1)]
 
 
 def test_pushes_that_were_opened_or_clicked_without_a_send_are_found() -> None:
@@ -71,3 +73,6 @@ def test_a_campaign_that_events_name_and_no_view_has_is_found() -> None:
     lost = {"core.campaigns": "from {view} where campaign_id <> 'c1'"}
     # One decision and five events of the e-mail.
     assert found(RIGHT, lost) == {"campaigns_of_events_are_known": [("shop", "c1", 6, 0)]}
+    # Whatever that is, no view knows it, and so not the campaign either.
+    unheard = event(event_type="_campaign.unheard_of", campaign_id="c9")
+    assert found([*RIGHT, unheard]) == {"campaigns_of_events_are_known": [("shop", "c9", 1, 0)]}

@@ -1,11 +1,13 @@
 """The macro attribution: who is credited with a conversion. Moments are minutes after noon of 2026-11-23, UTC."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import duckdb
 import pytest
 
+from pipeline.config import load_settings
 from tests.lake_rows import Row, at, event, purchase
 from tests.macro_calls import ask
 from tests.message_rows import mail
@@ -154,3 +156,17 @@ def test_wrong_arguments_are_errors_that_say_what_was_expected() -> None:
     }.items():
         with pytest.raises(duckdb.Error, match=expected):
             ask(f"from attribution({call})")
+
+
+def test_conversions_of_the_day_count_in_the_zones_that_are_furthest_away_and_so_do_opens_of_old_mails() -> None:
+    """Files of days that are further away are not read: a bound on event_timestamp, which of an e-mail's event is when it was sent."""
+    for zone, first, last in (("Pacific/Kiritimati", at(-26 * 60), at(-2 * 60)), ("Etc/GMT+12", at(0), at(24 * 60))):
+        # The 23rd begins fourteen hours before that of UTC, and twelve after it.
+        moments = [first, last - timedelta(milliseconds=1), last, first - timedelta(milliseconds=1)]
+        events = [event(event_type="_journey.goal", event_timestamp=moment) for moment in moments]
+        sql = f"select conversion_count from attribution('_journey.goal', {DAY})"
+        assert ask(sql, events, load_settings(app_zones={"shop": zone})) == [(2,)]
+    # Sent thirty days before noon of the 23rd, opened then; and read through a backslash that means nothing.
+    old = [mail("open", 30 * 86400, event_timestamp=at(days=-30))]
+    for step in ("_email.open", r"\_email.open", " _email.open "):
+        assert ask(f"select sum(conversion_count) from attribution('{step}', {DAY})", old) == [(1,)]

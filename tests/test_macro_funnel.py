@@ -1,19 +1,14 @@
 """The macro funnel: how many come how far. Moments are minutes after noon of Monday 2026-11-23, UTC."""
 
-from collections import Counter
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipeline.config import load_settings
-from tests.lake_rows import Row, at, event, memory_lake
+from tests.lake_rows import Row, at, event
 from tests.macro_calls import ask
-from tests.plain_funnel import Event, best_attempt
 
 DAY = "'2026-11-23', '2026-11-23'"
 
@@ -262,65 +257,3 @@ class TestRefusals:
     def test_order_and_subject_are_of_a_list(self) -> None:
         assert "'strict', 'any'" in refusal(f"['open'], {DAY}, order_by := 'loose'").replace("strict, any", "'strict', 'any'")
         assert "subject" in refusal(f"['open'], {DAY}, subject := 'device'")
-
-
-def matches(one: Event, step: str) -> bool:
-    """Step a takes all events whose name begins with a; a[x=1] those named a1 alone."""
-    return one.name == "a1" if step == "a[x=1]" else one.name[0] == step
-
-
-SUBJECTS = st.lists(
-    st.lists(
-        st.builds(
-            lambda minute, name, topic: (minute, name, topic),
-            # A few minutes only, so that moments are shared; the day ends at minute 720.
-            st.integers(712, 724),
-            st.sampled_from(["a0", "a1", "b", "c"]),
-            # Each topic counts its own offsets, so that those are shared too.
-            st.sampled_from(["t1", "t2"]),
-        ),
-        max_size=12,
-    ),
-    min_size=1,
-    max_size=6,
-)
-
-
-class TestAgainstPlainPython:
-    @settings(max_examples=60, deadline=None)
-    @given(
-        SUBJECTS,
-        st.lists(st.sampled_from(["a", "a[x=1]", "b", "c"]), min_size=1, max_size=4),
-        st.integers(1, 9),
-        st.sampled_from(["strict", "any"]),
-    )
-    def test_random_events_come_as_far_and_as_fast(
-        self, subjects: list[list[tuple[int, str, str]]], steps: list[str], within: int, order: str
-    ) -> None:
-        rows, attempts = [], []
-        for number, told in enumerate(subjects):
-            offsets = {topic: count() for topic in ("t1", "t2")}
-            line = [Event(minute, (topic, next(offsets[topic])), name, minute < 720) for minute, name, topic in told]
-            rows += [
-                event(
-                    endpoint_id=f"e{number}",
-                    event_type=one.name[0],
-                    attributes={"x": one.name[1:]},
-                    event_timestamp=at(one.minute),
-                    _topic_id=one.record[0],
-                    _offset=one.record[1],
-                )
-                for one in line
-            ]
-            attempts.append(best_attempt(line, steps, within, order, matches))
-        reached = Counter(step for attempt in attempts if attempt for step in range(len(attempt.served)))
-        sql = f"""
-            select subject_count, median_secs_from_first
-            from funnel({steps}, {DAY}, within := interval '{within} minutes', order_by := '{order}')
-        """
-        with memory_lake(load_settings(), rows) as con:
-            found = con.execute(sql).fetchall()
-        assert [number for number, _ in found] == [reached[step] for step in range(len(steps))]
-        for step, (_, secs) in enumerate(found):
-            times = sorted(attempt.minutes()[step] * 60 for attempt in attempts if attempt and len(attempt.served) > step)
-            assert secs == (None if not times else (times[(len(times) - 1) // 2] + times[len(times) // 2]) / 2)

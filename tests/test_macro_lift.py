@@ -1,6 +1,7 @@
 """The macro lift: treatment against holdout. Moments are minutes after noon of 2026-11-23, UTC."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import duckdb
@@ -8,6 +9,7 @@ import pytest
 
 from tests.lake_rows import Row, at, event
 from tests.macro_calls import ask
+from tests.message_rows import mail
 
 WEEK = 7 * 24 * 60
 
@@ -144,3 +146,24 @@ def test_wrong_arguments_are_errors_that_say_what_was_expected() -> None:
     }.items():
         with pytest.raises(duckdb.Error, match=expected.replace("[", r"\[")):
             ask(f"from lift({call})")
+
+
+def test_days_of_sending_leave_no_conversion_out_up_to_the_windows_end() -> None:
+    # Decided at the last millisecond of the 23rd. A month is thirty days, of which the calendar's February has two less.
+    late = 12 * 60 - 1 / 60_000
+    events = [
+        decided("a", "SUCCESS", late),
+        bought("a", late + 30 * 24 * 60),
+        decided("b", "SUCCESS", late),
+        bought("b", late + 30 * 24 * 60 + 1),
+    ]
+    days = ", from_date := '2026-11-23', to_date := '2026-11-23'"
+    assert counts(events, f"{days}, within := interval '1 month'") == counts(events, f"{days}, within := '30 days'") == (2, 1, 0, 0)
+    february = [event(**{**one, "event_timestamp": one["event_timestamp"] + timedelta(days=70)}) for one in events]
+    assert counts(february, ", from_date := '2027-02-01', to_date := '2027-02-01', within := interval '1 month'") == (2, 1, 0, 0)
+
+
+def test_an_old_mail_that_is_opened_after_the_decision_is_a_conversion() -> None:
+    events = [decided("mail-1", "SUCCESS"), mail("open", 30 * 86400 + 60, event_timestamp=at(days=-30))]
+    sql = "select treated_converted_count from lift('autumn', '_email.open', '2026-11-23', '2026-11-23') where treatment_id is null"
+    assert ask(sql, events) == [(1,)]

@@ -1,23 +1,20 @@
 """Over random events, SQL says of sessions, retention and cohorts what plain Python says by the same definitions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from pipeline.ask.layers import LAKE
-from pipeline.config import load_settings
-from schemas.tables import load_table
 from tests import plain_answers
-from tests.lake_rows import as_arrow, event, memory_lake
-from tests.plain_answers import Asked, Row
+from tests.lake_rows import event
+from tests.plain_answers import Asked
+from tests.refilled_lakes import Lakes
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Auckland"]
 BUY = "_monetization.purchase"
@@ -32,6 +29,8 @@ MOMENTS = st.builds(
 CLOSE_MOMENTS = st.builds(
     lambda steps, millis: START + timedelta(minutes=15 * steps, milliseconds=millis), st.integers(0, 12), st.sampled_from([-1, 0, 1])
 )
+SESSIONS = "select endpoint_id, session_id, started_at, stopped_at, event_count from core.sessions"
+COHORTS = "cohort_date, period_no, cohort_size, buyer_count, purchase_count, revenue, cumulative_revenue, is_complete"
 DAYS = st.dates(date(2026, 10, 17), date(2026, 11, 9))
 
 
@@ -61,25 +60,6 @@ def arguments() -> st.SearchStrategy[Asked]:
     )
 
 
-class Lakes:
-    """A lake for each zone, made once; its events are replaced."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._open: dict[str, duckdb.DuckDBPyConnection] = {}
-
-    def ask(self, sql: str, events: Sequence[Row], zone: str = "UTC") -> list[tuple[Any, ...]]:
-        """The rows of a query over these events of an app of this zone."""
-        if zone not in self._open:
-            self._open[zone] = self._stack.enter_context(memory_lake(load_settings(app_zones={"shop": zone})))
-        con = self._open[zone]
-        con.execute(f"delete from {LAKE}.events")
-        con.register("given", as_arrow(load_table("events"), events))
-        con.execute(f"insert into {LAKE}.events from given")
-        con.unregister("given")
-        return con.execute(sql).fetchall()
-
-
 @pytest.fixture(scope="module")
 def lakes() -> Iterator[Lakes]:
     with ExitStack() as stack:
@@ -97,7 +77,7 @@ def call(macro: str, asked: Asked, **arguments: str | None) -> str:
 @settings(max_examples=100, deadline=None)
 @given(events=st.one_of(rows(CLOSE_MOMENTS), rows(MOMENTS)))
 def test_sessions_are_those_of_plain_python(lakes: Lakes, events: list[dict[str, Any]]) -> None:
-    found = lakes.ask("select endpoint_id, session_id, started_at, stopped_at, event_count from core.sessions", events)
+    found = lakes.ask(SESSIONS, events)
     assert len(found) == len(set(found))
     assert set(found) == plain_answers.sessions(events)
 
@@ -121,9 +101,8 @@ def test_retention_is_that_of_plain_python(
 @settings(max_examples=100, deadline=None)
 @given(events=rows(MOMENTS), asked=arguments())
 def test_cohorts_are_those_of_plain_python(lakes: Lakes, events: list[dict[str, Any]], asked: Asked) -> None:
-    columns = "cohort_date, period_no, cohort_size, buyer_count, purchase_count, revenue, cumulative_revenue, is_complete"
     # Prices are halves: their sums are exact, in whatever order.
-    assert lakes.ask(f"select {columns} from {call('cohorts', asked)}", events, asked.zone.key) == plain_answers.cohorts(events, asked)
+    assert lakes.ask(f"select {COHORTS} from {call('cohorts', asked)}", events, asked.zone.key) == plain_answers.cohorts(events, asked)
 
 
 # Until the first example that shows it; a smaller one would say no more.
@@ -133,17 +112,47 @@ SEARCH = settings(max_examples=300, deadline=None, database=None, phases=[Phase.
 def test_a_gap_of_29_minutes_would_be_seen(lakes: Lakes, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a rule that is another in plain Python differs on events that the strategies make; `find` fails where it does not."""
     monkeypatch.setattr(plain_answers, "GAP", timedelta(minutes=29))
-    sql = "select endpoint_id, session_id, started_at, stopped_at, event_count from core.sessions"
-    find(rows(CLOSE_MOMENTS), lambda events: set(lakes.ask(sql, events)) != plain_answers.sessions(events), settings=SEARCH)
+    find(rows(CLOSE_MOMENTS), lambda events: set(lakes.ask(SESSIONS, events)) != plain_answers.sessions(events), settings=SEARCH)
 
 
-def test_another_subject_or_window_would_be_seen(lakes: Lakes) -> None:
-    others: list[dict[str, Any]] = [{"subject": "user"}, {"to_date": date(2026, 10, 30)}, {"zone": ZoneInfo("Pacific/Auckland")}]
-    for other in others:
-        asked = Asked(date(2026, 10, 17), date(2026, 11, 9), "day", "endpoint", date(2026, 12, 1), ZoneInfo("UTC"))
-        wrong = replace(asked, **other)
+ASKED = Asked(date(2026, 10, 17), date(2026, 11, 9), "day", "endpoint", date(2026, 12, 1), ZoneInfo("UTC"))
+OTHERS: list[dict[str, Any]] = [
+    {"subject": "user"},
+    {"to_date": date(2026, 10, 30)},
+    {"zone": ZoneInfo("Pacific/Auckland")},
+    {"period": "week"},
+    {"today": date(2026, 11, 1)},
+]
 
-        def differs(events: list[dict[str, Any]], asked: Asked = asked, wrong: Asked = wrong) -> bool:
-            return lakes.ask(f"from {call('retention', asked)}", events) != plain_answers.retention(events, wrong, "first_time")
 
-        find(rows(MOMENTS), differs, settings=SEARCH)
+def test_events_of_messages_that_opened_sessions_would_be_seen(lakes: Lakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_answers, "MESSAGES", ("_email.",))
+    find(rows(CLOSE_MOMENTS), lambda events: set(lakes.ask(SESSIONS, events)) != plain_answers.sessions(events), settings=SEARCH)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: next(iter(other)))
+def test_another_subject_window_zone_or_period_of_retention_would_be_seen(lakes: Lakes, other: dict[str, Any]) -> None:
+    def differs(events: list[dict[str, Any]]) -> bool:
+        return lakes.ask(f"from {call('retention', ASKED)}", events) != plain_answers.retention(
+            events, replace(ASKED, **other), "first_time"
+        )
+
+    find(rows(MOMENTS), differs, settings=SEARCH)
+
+
+def test_cohorts_of_every_start_would_be_seen_where_the_first_is_asked_for(lakes: Lakes) -> None:
+    def differs(events: list[dict[str, Any]]) -> bool:
+        return lakes.ask(f"from {call('retention', ASKED, kind='first_time')}", events) != plain_answers.retention(
+            events, ASKED, "recurring"
+        )
+
+    find(rows(MOMENTS), differs, settings=SEARCH)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: next(iter(other)))
+def test_another_subject_window_zone_or_period_of_cohorts_would_be_seen(lakes: Lakes, other: dict[str, Any]) -> None:
+    def differs(events: list[dict[str, Any]]) -> bool:
+        found = lakes.ask(f"select {COHORTS} from {call('cohorts', ASKED)}", events)
+        return found != plain_answers.cohorts(events, replace(ASKED, **other))
+
+    find(rows(MOMENTS), differs, settings=SEARCH)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import Settings, load_settings
+from tests.check_lake import check_rows
 from tests.lake_rows import Row, at, dead_letter, event, library, memory_lake, purchase
 
 
@@ -203,20 +204,17 @@ class TestEvents:
         assert core == [*staging, "occurred_at", "is_activity", "is_late", "is_future", "event_date"]
 
 
-CHECKS = {
-    "checks.assert_each_record_landed_once",
-    "checks.assert_no_event_landed_twice",
-    "checks.assert_no_event_without_app",
-    "checks.assert_revenue_agrees",
-    "checks.assert_sessions_cover_activity",
-}
+CHECKS = (
+    *("each_record_landed_once", "no_event_landed_twice", "no_event_without_app"),
+    *("revenue_agrees", "sessions_cover_activity"),
+)
 
 
 def failed_checks(events: Sequence[Row], dead_letters: Sequence[Row] = (), settings: Settings | None = None) -> dict[str, int]:
     """Checks that return rows, with how many."""
     with memory_lake(settings or load_settings(), events, dead_letters) as con:
-        found = {name: len(con.execute(f"from {name}").fetchall()) for name in sorted(CHECKS)}
-    return {name.removeprefix("checks.assert_"): rows for name, rows in found.items() if rows}
+        found = {name: len(check_rows(con, name)) for name in CHECKS}
+    return {name: rows for name, rows in found.items() if rows}
 
 
 class TestChecks:
@@ -233,7 +231,7 @@ class TestChecks:
 
     def test_a_record_in_both_tables_is_found_with_the_tables(self) -> None:
         with memory_lake(load_settings(), [event(_offset=-1)], [dead_letter(_offset=-1)]) as con:
-            found = con.execute("select _offset, row_count, lake_tables from checks.assert_each_record_landed_once").fetchall()
+            found = check_rows(con, "each_record_landed_once", "_offset, row_count, lake_tables")
         assert found == [(-1, 2, ["dead_letters", "events"])]
 
     def test_the_same_offset_of_another_partition_or_topic_is_another_record(self) -> None:
@@ -268,8 +266,8 @@ class TestChecks:
             sessions, purchases = _sql_of("core.sessions"), _sql_of("core.purchases")
             con.execute(f"create or replace view core.sessions as select * replace (event_count + 1 as event_count) from {sessions}")
             con.execute(f"create or replace view core.purchases as select * replace (revenue + 0.01 as revenue) from {purchases}")
-            assert len(con.execute("from checks.assert_sessions_cover_activity").fetchall()) == 1
-            assert len(con.execute("from checks.assert_revenue_agrees").fetchall()) == 1
+            assert len(check_rows(con, "sessions_cover_activity")) == 1
+            assert len(check_rows(con, "revenue_agrees")) == 1
 
 
 def _sql_of(name: str) -> str:

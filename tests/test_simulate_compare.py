@@ -14,8 +14,8 @@ from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.plan import Plan
 from schemas.errors import UsageError
 from tests.conftest import headwater
-from tests.lake_rows import event, memory_lake
-from tests.message_rows import text
+from tests.lake_rows import at, event, memory_lake, purchase
+from tests.message_rows import RUN, decision, mail, text
 
 NOTHING = Ledger(Plan(users=10, days=2, start=date(2026, 10, 1))).report()
 
@@ -39,6 +39,62 @@ def test_a_ledger_from_before_messages_and_zones_has_days_of_utc_and_its_message
     assert find_missing(old) == []
     with pytest.raises(UsageError, match="in the zone UTC, and the settings report them in Europe/Berlin"):
         compare(old, report_zone="Europe/Berlin")
+
+
+# One phone bought three mugs at 5 EUR in one session; c1 wrote an e-mail that a person clicked twice, and sent a push; a journey's e-mail was opened; a text cost 645.
+# A phone whose clock is two days ahead is on a day that no chart shows, and in no figure of days here.
+JOURNEY: dict[str, Any] = {
+    "journey_id": "j1",
+    "journey_run_id": "r1",
+    "journey_activity_id": "a1",
+    "message_id": "m3",
+    "endpoint_id": "mail-3",
+}
+SHOP = [
+    purchase(5, 3),
+    *(mail(kind, secs, **RUN) for kind, secs in (("send", 0), ("delivered", 6), ("click", 60), ("click", 90))),
+    decision("PUSH"),
+    *(mail(kind, secs, **JOURNEY) for kind, secs in (("send", 0), ("open", 60))),
+    text("SUCCESS", 5, 645.0),
+    event(endpoint_id="phone-2", event_timestamp=at(days=2), _appended_at=at()),
+]
+DAY: dict[str, Any] = {"events": 9, "active_endpoints": 1, "named_users": 0, "sessions": 1, "purchases": 1, "revenue": 15.0}
+AHEAD: dict[str, Any] = {"events": 1, "active_endpoints": 1, "named_users": 0, "sessions": 1, "purchases": 0, "revenue": 0.0}
+MESSAGES = {
+    "EMAIL": {"c1": {"sent": 1, "delivered": 1, "clicks": 2}, "j1": {"sent": 1, "opened": 1}},
+    "PUSH": {"c1": {"sent": 1, "delivered": 1}},
+    "SMS": {"transactional": {"sent": 1, "delivered": 1, "price_millicents": 645.0}},
+}
+
+
+@pytest.mark.parametrize(
+    ("day", "messages", "named"),
+    [
+        ({}, {}, []),
+        ({"active_endpoints": 2}, {}, ["usage_daily_active_endpoints.2026-11-23"]),
+        ({"sessions": 2}, {}, ["usage_sessions.2026-11", "usage_sessions.2026-11-23"]),
+        ({"purchases": 2}, {}, ["revenue_purchases.2026-11", "revenue_purchases.2026-11-23"]),
+        ({"revenue": 15.01}, {}, ["revenue_total.2026-11", "revenue_total.2026-11-23"]),
+        ({}, {"PUSH": {"c1": {"sent": 2, "delivered": 1}}}, ["attempted-deliveries-grouped-by-campaign-activity.c1"]),
+        ({}, {"PUSH": {"c1": {"sent": 1, "delivered": 0}}}, ["delivery-rate-reported.c1"]),
+        ({}, {"PUSH": {"c1": {"sent": 1, "delivered": 1, "opened": 1}}}, ["direct-push-opens-grouped-by-campaign-activity.c1"]),
+        (
+            {},
+            {"SMS": {"transactional": {"sent": 1, "delivered": 1, "price_millicents": 1.0}}},
+            ["txn-sms-total-price-grouped-by-country.transactional"],
+        ),
+        (
+            {},
+            {"EMAIL": {"c1": {"sent": 1, "delivered": 1, "clicks": 3}, "j1": {"sent": 1, "opened": 2}}},
+            ["clicks-by-people.c1", "clicks-grouped-by-campaign-activity.c1", "journey-emails-opened-by-people.j1"],
+        ),
+    ],
+)
+def test_a_figure_that_charts_or_kpis_show_otherwise_is_named(day: dict[str, Any], messages: dict[str, Any], named: list[str]) -> None:
+    ledger = NOTHING | {"dates": {"2026-11-23": DAY | day, "2026-11-25": AHEAD}, "messages": MESSAGES | messages}
+    compared = compare(ledger, *SHOP)
+    found = sorted(name for name, expected, counted in compared if name.startswith("kpis.") and expected != counted)
+    assert found == [f"kpis.{name}" for name in named]
 
 
 @pytest.mark.parametrize("name", ["app", *(name for name in COMPARED if name != "messages")])

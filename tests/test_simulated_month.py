@@ -15,6 +15,7 @@ from pipeline.ask.views import Severity
 from pipeline.config import Settings, load_settings
 from pipeline.simulate import ledger as simulate_ledger
 from pipeline.simulate.compare import COMPARED, compare_ledger, list_differences
+from pipeline.simulate.compare_kpis import CAMPAIGN_KPIS, CHARTS, JOURNEY_KPIS, TRANSACTIONAL_KPIS
 from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.malformed import KINDS, RARE_KINDS
 from pipeline.simulate.plan import MINUTE, Plan
@@ -60,15 +61,26 @@ def differences(settings: Settings, ledger: dict[str, Any] | None = None, dedup_
 
 
 def named(found: Iterable[str]) -> set[str]:
-    """Which figures, days and campaigns apart: dates.revenue of dates.2026-11-01.revenue, messages.EMAIL.opens of messages.EMAIL.c1.opens."""
+    """Which figures, days and campaigns apart: dates.revenue of dates.2026-11-01.revenue, messages.EMAIL.opens of messages.EMAIL.c1.opens, kpis.sms-spend of kpis.sms-spend.c1."""
     parts = [name.split(".") for name in found]
-    return {".".join(part for place, part in enumerate(each) if place != {"dates": 1, "messages": 2}.get(each[0])) for each in parts}
+    return {
+        ".".join(part for place, part in enumerate(each) if place != {"dates": 1, "messages": 2, "kpis": 2}.get(each[0])) for each in parts
+    }
 
 
 def test_every_figure_of_the_ledger_is_what_the_views_say_of_a_dirty_month() -> None:
     compared = compare(month_settings())
     assert list_differences(compared) == []
-    assert {name.split(".")[0] for name, _, _ in compared} == set(COMPARED)
+    assert {name.split(".")[0] for name, _, _ in compared} == {*COMPARED, "kpis"}
+    # Of each kind of message one KPI, and of each chart one day, are none of nothing.
+    shown = {name for name, expected, _ in compared if expected and name.startswith("kpis.")}
+    # A complaint is so rare that of journeys there is none.
+    assert {name.split(".")[1] for name in shown} | {"journey-emails-complained"} == {
+        *CHARTS,
+        *CAMPAIGN_KPIS,
+        *JOURNEY_KPIS,
+        *TRANSACTIONAL_KPIS,
+    }
 
 
 def test_the_month_has_each_kind_of_dirt_messages_of_each_channel_and_a_day_of_25_hours() -> None:
@@ -117,15 +129,26 @@ def test_kpis_of_transactional_texts_are_those_of_the_ledger() -> None:
     assert sums["txn-sms-total-price-grouped-by-country"] == figures["price_millicents"]
     assert sorted(charts) == [
         (f"transactional_sms_{name}",)
-        for name in ("deliveries", "delivery_rate", "errors", "parts_sent", "price_by_country", "sent", "sent_by_country")
+        for name in (
+            "delivered_by_country",
+            "deliveries",
+            "delivery_rate",
+            "errors",
+            "parts_sent",
+            "price_by_country",
+            "sent",
+            "sent_by_country",
+        )
     ]
 
 
 # What this month must warn of, and why.
 WARNINGS: dict[str, str] = {
+    "charts_show_every_active_day": "views of a page bear times that were still to come, on days after the month",
     "events_are_fresh": "the month is over",
     "no_days_in_the_future": "views of a page bear times that were still to come",
     "no_new_event_type": "a complaint is so rare that the first one comes in the last week",
+    "overview_agrees": "those views open sessions in months that no chart shows",
     "no_send_after_opt_out": "the shop's campaigns do not ask who opted out",
 }
 
@@ -179,7 +202,7 @@ def test_with_another_session_gap_sessions_by_gap_differ(monkeypatch: pytest.Mon
     """The control of the session gap: sessions that a client names stay, and a ledger of the same gap agrees again."""
     settings = month_settings(session_gap_mins=gap_mins)
     found = differences(settings)
-    assert named(found) == {"sessions", "sessions_by_gap", "dates.sessions"}
+    assert named(found) == {"sessions", "sessions_by_gap", "dates.sessions", "kpis.usage_sessions"}
     (expected, counted), (expected_by_gap, counted_by_gap) = found["sessions"], found["sessions_by_gap"]
     assert (counted > expected) is is_more
     assert counted - expected == counted_by_gap - expected_by_gap
@@ -191,7 +214,10 @@ def test_with_machine_opens_off_machines_are_counted_as_people() -> None:
     """The control of machine opens: what is off moves from machines to people, of e-mails alone."""
     found = differences(month_settings(machine_opens_enabled=False))
     figures = {"opened", "opens", "clicked", "clicks"}
-    assert named(found) == {f"messages.EMAIL.{machine}{figure}" for machine in ("", "machine_") for figure in figures}
+    kpis = {name for name in (*CAMPAIGN_KPIS, *JOURNEY_KPIS, *TRANSACTIONAL_KPIS) if name.endswith("-by-people")}
+    assert named(found) == {f"messages.EMAIL.{machine}{figure}" for machine in ("", "machine_") for figure in figures} | {
+        f"kpis.{name}" for name in kpis
+    }
     for name, (expected, counted) in found.items():
         head, _, figure = name.rpartition(".")
         if figure in ("machine_opens", "machine_clicks"):
@@ -204,7 +230,9 @@ def test_with_days_of_utc_only_figures_of_days_differ() -> None:
     """The control of the zone; a ledger that says itself that it counts days of UTC is refused."""
     by_utc = count_truth("UTC")
     days = {"events", "active_endpoints", "named_users", "sessions", "purchases", "revenue"}
-    assert named(differences(month_settings(), by_utc | {"zone": ZONE})) == {f"dates.{figure}" for figure in days}
+    assert named(differences(month_settings(), by_utc | {"zone": ZONE})) == {f"dates.{figure}" for figure in days} | {
+        f"kpis.{chart}" for chart in CHARTS
+    }
     with pytest.raises(
         UsageError, match=r"app 'shop' in the zone UTC, and the settings report them in America/New_York; expected the same"
     ):

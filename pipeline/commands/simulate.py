@@ -156,7 +156,7 @@ def _compare(settings: Settings, path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"app": ledger["app"], "figures": len(compared), "differences": [dict(zip(names, row, strict=True)) for row in wrong]})
     else:
-        shown = wrong or [row for row in compared if not row[0].startswith(("dates.", "event_types."))]
+        shown = wrong or [row for row in compared if not row[0].startswith(("dates.", "event_types.", "kpis."))]
         print_rows(names, shown, f"{len(compared) - len(wrong)} of {len(compared)} figures agree")
     if wrong:
         raise typer.Exit(1)

@@ -1,15 +1,14 @@
 """Asks SQL for what the ledger knows: each figure as expected and as found in the lake."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from pipeline.simulate.compare_kpis import Ask, compare_kpis
 from schemas.errors import UsageError
-
-Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
 def compare_ledger(ledger: Mapping[str, Any], ask: Ask) -> list[tuple[str, Any, Any]]:
-    """(figure, expected, found) for every figure of `ledger`; `ask` runs a query over the views and returns its rows.
+    """(figure, expected, found) for every figure of `ledger`, and again by `kpis.` as charts and KPIs show it; `ask` runs a query over the views.
 
     Figures count the ledger's app alone; dead letters belong to it by their key, since most of them cannot be read
     (while redaction is on, keys of such letters are not kept and their figures differ). Figures that came later than the ledger are left out.
@@ -23,7 +22,7 @@ def compare_ledger(ledger: Mapping[str, Any], ask: Ask) -> list[tuple[str, Any, 
     expected = _flatten({name: ledger[name] for name in known})
     found["sent"] = found["landed"] + found["duplicates"] + sum(count for name, count in found.items() if name.startswith("dead_letters."))
     names = [name for name in sorted({**expected, **found}, key=_order) if name.split(".", maxsplit=1)[0] in known]
-    return [(name, expected.get(name, 0), found.get(name, 0)) for name in names]
+    return [(name, expected.get(name, 0), found.get(name, 0)) for name in names] + compare_kpis(ledger, ask)
 
 
 def find_missing(ledger: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,18 @@
 -- One row per app_id, endpoint_id and day that core.endpoint_days does not have once, as its activity events say.
 -- Severity: fail
+-- The days are counted from the events that landed, by the definition.
 with
+quarters as (
+    select distinct app_id, endpoint_id, epoch_ms(event_timestamp) // 900000 * 900 as quarter_secs
+    from staging.events
+    -- What these families say happened to an endpoint, which makes it not active.
+    where coalesce(endpoint_id, '') <> ''
+      and split_part(lower(event_type), '.', 1) not in ('_email', '_sms', '_campaign', '_journey')
+),
+
 active as (
-    select distinct app_id, endpoint_id, event_date as activity_date
-    from core.events
-    -- What happened to an endpoint makes it not active.
-    where is_activity
+    select distinct app_id, endpoint_id, (to_timestamp(quarter_secs) at time zone app_zone(app_id))::date as activity_date
+    from quarters
 ),
 
 days as (

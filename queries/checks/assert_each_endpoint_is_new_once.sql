@@ -1,5 +1,6 @@
 -- One row per app_id and endpoint_id that is not new on one day, its first.
 -- Severity: fail
+-- What this guards is the SQL of core.endpoint_days, which marks the first day itself: no event can make it return a row.
 select
     app_id,
     endpoint_id,

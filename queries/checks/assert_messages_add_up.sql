@@ -1,5 +1,6 @@
 -- One row per app_id and channel whose messages do not add up to its deliveries.
 -- Severity: fail
+-- core.messages groups core.deliveries: what this guards is its SQL, no event can make it return a row.
 with
 deliveries as (
     select

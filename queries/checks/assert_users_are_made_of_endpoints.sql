@@ -1,5 +1,6 @@
 -- One row per app_id and user_id whose number of endpoints differs between core.users and core.endpoints.
 -- Severity: fail
+-- core.users groups core.endpoints: what this guards is their SQL, no update can make it return a row.
 with
 owners as (
     select app_id, user_id, count(*) as endpoint_count, count(*) filter (endpoint_status = 'ACTIVE') as active_count

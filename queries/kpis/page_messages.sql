@@ -20,6 +20,10 @@ charts as (
             ('campaigns_email_open_rate_by_campaign', 'email-open-rate', 'campaign'),
             ('campaigns_push_open_rate_by_campaign', 'push-open-rate', 'campaign'),
             ('campaigns_email_open_rate_by_treatment', 'email-open-rate', 'treatment'),
+            ('campaigns_push_open_rate_by_treatment', 'push-open-rate', 'treatment'),
+            ('campaigns_sent_by_treatment', 'attempted-deliveries-grouped-by-campaign-activity', 'treatment'),
+            ('campaigns_delivery_rate_by_treatment', 'successful-delivery-rate', 'treatment'),
+            ('campaigns_email_clicks_by_treatment', 'clicks-grouped-by-campaign-activity', 'treatment'),
             ('campaigns_sent_by_run', 'attempted-deliveries-grouped-by-campaign-activity', 'run'),
             ('campaigns_delivery_rate_by_run', 'successful-delivery-rate-grouped-by-campaign-activity', 'run'),
             ('campaigns_email_open_rate_by_run', 'email-open-rate-grouped-by-campaign-activity', 'run'),
@@ -35,6 +39,7 @@ charts as (
             ('transactional_sms_deliveries', 'txn-sms-delivered', null),
             ('transactional_sms_delivery_rate', 'txn-sms-delivery-rate', null),
             ('transactional_sms_sent_by_country', 'txn-sms-sent-grouped-by-country', 'country'),
+            ('transactional_sms_delivered_by_country', 'txn-sms-delivered', 'country'),
             ('transactional_sms_price_by_country', 'txn-sms-average-price-by-parts-grouped-by-country', 'country'),
             ('transactional_sms_errors', 'txn-sms-error-distribution', 'record-status')
     ) as said (chart, kpi_name, parted_by)
@@ -81,6 +86,51 @@ from (
     where source = 'campaign'
     group by all
 )
+union all
+select said.chart, app_id, period, period_date, said.part, said.numerator, said.denominator
+from (
+    select app_id, period, period_date, unnest([
+        {'chart': 'campaigns_sent_by_channel', 'part': campaign_id || '/' || channel, 'numerator': count(*) filter (is_sent)::double, 'denominator': null::double},
+        {
+            'chart': 'campaigns_delivery_rate_by_channel',
+            'part': campaign_id || '/' || channel,
+            'numerator': count(*) filter (is_delivered_unless_hardbounced),
+            'denominator': count(*) filter (is_sent)
+        },
+        {
+            'chart': 'campaigns_open_rate_by_channel',
+            -- Nobody knows who opened a text.
+            'part': case when channel in ('EMAIL', 'PUSH') then campaign_id || '/' || channel end,
+            'numerator': count(*) filter (is_opened and is_delivered_unless_hardbounced),
+            'denominator': count(*) filter (is_delivered_unless_hardbounced)
+        },
+        {
+            'chart': 'campaigns_click_rate_by_channel',
+            'part': case when channel in ('EMAIL', 'IN_APP') then campaign_id || '/' || channel end,
+            'numerator': count(*) filter (click_count > 0 and is_delivered_unless_hardbounced),
+            'denominator': count(*) filter (is_delivered_unless_hardbounced)
+        }
+    ]) as said
+    from messages
+    -- What channel it was, somebody must have said.
+    where source = 'campaign' and channel is not null
+    group by app_id, period, period_date, campaign_id, channel
+)
+-- Channels that are not opened, or not clicked in.
+where said.part is not null
+union all
+select
+    'campaigns_email_click_rate_by_treatment',
+    app_id,
+    period,
+    period_date,
+    campaign_id || '/' || treatment_id,
+    count(*) filter (click_count > 0 and is_delivered_unless_hardbounced),
+    count(*) filter (is_delivered_unless_hardbounced)
+from messages
+-- Of other channels clicks are not known, or are opens.
+where source = 'campaign' and channel = 'EMAIL'
+group by app_id, period, period_date, campaign_id, treatment_id
 union all
 select 'transactional_email_bounce_rate', app_id, period, period_date, null, count(*) filter (is_hardbounced or is_softbounced), count(*) filter (is_sent)
 from messages

@@ -59,6 +59,9 @@ sends as (
         and lies_in_days(events.occurred_at, app_zone(events.app_id), arguments.days.from_date, arguments.days.to_date)
         -- Whom a cap or a failure kept from it is neither treated nor held out.
         and events.attributes['campaign_send_status'] in ('SUCCESS', 'HOLDOUT')
+        -- No zone is two days from UTC: files of other days need not be read.
+        and events.event_timestamp >= (coalesce(try_cast(from_date::varchar as date), date '0001-01-03') - 2)::timestamptz
+        and events.event_timestamp < (coalesce(try_cast(to_date::varchar as date), date '9999-12-31') + 3)::timestamptz
 ),
 
 groups as (
@@ -81,6 +84,16 @@ conversions as (
     -- Of another app, or nobody's.
     where (app is null or events.app_id = app)
         and coalesce(events.endpoint_id, '') <> ''
+        -- What is too early or too late for every decision need not be read: a zone is less than two days from UTC, a month of the calendar at most two shorter
+        -- than thirty days. But an e-mail's event has the time when the mail was sent, long before.
+        and (
+            replace(conversion, '\', '') like '%\_email.%' escape '\'
+            or (
+                events.event_timestamp >= (coalesce(try_cast(from_date::varchar as date), date '0001-01-03') - 2)::timestamptz
+                and events.event_timestamp < (coalesce(try_cast(to_date::varchar as date), date '9999-12-31') + 5)::timestamptz
+                    + coalesce(try_cast(within::varchar as interval), interval 0 days)
+            )
+        )
 ),
 
 -- What the conversion names, when there is none: misspelt, or just not there yet.

@@ -50,6 +50,15 @@ def open_ground() -> Iterator[Settings]:
         yield settings
 
 
+@contextmanager
+def open_folder() -> Iterator[Settings]:
+    """A home for what needs no stack, removed at the end."""
+    for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory(prefix="headwater-bench-") as folder:
+        yield load_settings(home=Path(folder) / "home")
+
+
 def clear_ground(folder: Path) -> None:
     """Kill every process of the folder, until there is none, and remove it."""
     while found := find_processes(folder):

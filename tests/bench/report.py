@@ -29,6 +29,7 @@ TITLES = {
     "path": "The whole path: workers, Kafka and S3 on the same cores",
     "peers": "What one would write instead, on one topic; x: CPU an event against Headwater's",
     "endpoints": "Endpoints, in the table that the API reads: merging and looking up",
+    "answers": "Answers over a simulated month, one after another: CPU an event of the lake, seconds until the last row",
     "freshness": "From Kafka's append until a DuckDB query sees it, at half load",
     "endpoint_import": "A CSV of endpoints into Kafka: one process, nothing else at work",
     "memory": "With a full dedup window",

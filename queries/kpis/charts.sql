@@ -1,0 +1,81 @@
+-- One row per chart of the pages, app_id, period, period_date and part, also of periods in which nothing happened: a part's from its first to its last.
+-- Numerator, denominator: what kpis.chart_names says of each chart; a chart with denominators is a rate. Clock and zone: of each chart's own page.
+-- `change` is against the period before; the first has none. Points outside the calendar kpis.periods are left out.
+-- page: which view kpis.page_* counts the chart. It is in every grouping, so that DuckDB leaves out the views that a page does not ask for.
+with
+said as (
+    select 'usage' as page, * from kpis.page_usage
+    union all
+    select 'revenue', * from kpis.page_revenue
+    union all
+    select 'events', * from kpis.page_events
+    union all
+    select 'demographics', * from kpis.page_demographics
+    union all
+    select 'messages', * from kpis.page_messages
+    union all
+    select 'pushes', * from kpis.page_pushes
+),
+
+parts as (
+    select
+        page,
+        chart,
+        app_id,
+        period,
+        part,
+        count(denominator) > 0 as is_rate,
+        min(period_date) as first_date,
+        max(period_date) as last_date,
+        map_from_entries(list(({'date': period_date, 'said': {'numerator': numerator, 'denominator': denominator}}))) as said
+    from said
+    group by all
+),
+
+known as (
+    select
+        parts.* exclude (said),
+        periods.period_date,
+        periods.is_complete,
+        parts.said[periods.period_date] as point
+    from parts
+    inner join kpis.periods as periods
+        on parts.app_id = periods.app_id
+        and parts.period = periods.period
+        -- A campaign of one day is no line through all years; a chart without parts is one.
+        and (parts.part is null or periods.period_date between parts.first_date and parts.last_date)
+),
+
+filled as (
+    select
+        page,
+        chart,
+        app_id,
+        period,
+        period_date,
+        part,
+        is_rate,
+        is_complete,
+        coalesce(point.numerator, 0) as numerator,
+        coalesce(
+            point.denominator,
+            -- Of these, parts are shares of one whole, also where nobody was of a part.
+            case when page in ('events', 'demographics') then max(point.denominator) over (partition by page, chart, app_id, period, period_date) end,
+            0
+        ) as denominator
+    from known
+),
+
+valued as (
+    select
+        * exclude (is_rate) replace (case when is_rate then denominator end as denominator),
+        case when is_rate then rate(numerator, denominator) else numerator end as value
+    from filled
+),
+
+followed as (
+    select *, lag(value) over (partition by page, chart, app_id, period, part order by period_date) as value_before from valued
+)
+
+select page, chart, app_id, period, period_date, part, numerator, denominator, value, value_before, change(value, value_before) as change, is_complete
+from followed

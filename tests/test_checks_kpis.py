@@ -1,0 +1,108 @@
+"""Each check of charts and KPIs: a lake in order gives no row, clocks that are ahead, odd messages and views that are wrong the rows that say so."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pipeline.config import load_settings
+from tests.check_lake import found
+from tests.lake_rows import Row, at, event, purchase
+from tests.message_rows import RUN, decision, mail, text
+
+MONDAY, WEDNESDAY = date(2026, 11, 23), date(2026, 11, 25)
+JOURNEY: dict[str, Any] = {
+    "journey_id": "j1",
+    "journey_run_id": "r1",
+    "journey_activity_id": "a1",
+    "message_id": "m3",
+    "endpoint_id": "mail-3",
+}
+# Monday and Tuesday: two phones, a purchase; campaigns, journeys and transactional messages, some of which came to nothing.
+RIGHT = [
+    event(user_id="ann"),
+    event(endpoint_id="phone-2"),
+    event(user_id="ann", event_timestamp=at(days=1)),
+    purchase(5, 3, event_timestamp=at(days=1)),
+    decision("PUSH", **RUN),
+    *(mail(kind, 5, **RUN) for kind in ("send", "delivered", "open")),
+    mail("hardbounce", 5, endpoint_id="mail-2", **RUN),
+    mail("send", **JOURNEY),
+    mail("send", message_id="m4", endpoint_id="mail-4"),
+    mail("softbounce", 5, message_id="m4", endpoint_id="mail-4"),
+    mail("rendering_failure", message_id="m5"),
+    text("BUFFERED"),
+    text("SUCCESS", 5, 645.0),
+    text("FAILURE", 5, message_id="t2"),
+    text("OPTOUT", 9, message_id="t3"),
+]
+# A phone that came on Monday and says that it is Wednesday; the lake knows nothing after Tuesday.
+AHEAD = event(endpoint_id="phone-3", event_timestamp=at(days=2), _appended_at=at())
+
+
+def of_kpis(*events: Row, **given: Any) -> dict[str, list[tuple[Any, ...]]]:
+    return found(events, of_kpis=True, **given)
+
+
+def test_a_lake_in_order_gives_no_row_and_an_empty_one_neither() -> None:
+    assert of_kpis(*RIGHT) == of_kpis() == {}
+
+
+def test_days_of_another_zone_are_no_other_days() -> None:
+    # 02:00 UTC is the evening before in New York.
+    night = event(event_timestamp=datetime(2026, 11, 24, 2, tzinfo=UTC))
+    assert of_kpis(*RIGHT, night, settings=load_settings(report_zone="America/New_York")) == {}
+
+
+def test_a_clock_that_is_ahead_is_on_a_day_that_no_chart_shows_and_in_a_week_that_one_does() -> None:
+    # The week has three phones. Its days have two and one: phone-1 came on both.
+    rows = of_kpis(event(), event(endpoint_id="phone-2"), AHEAD)
+    assert rows == {
+        "charts_show_every_active_day": [("shop", WEDNESDAY, 1, 1)],
+        # Week and month: three phones, and of the days that are shown Monday alone, with two.
+        "charted_uniques_lie_between_days": [
+            ("usage_daily_active_endpoints", "shop", "month", date(2026, 11, 1), 3, 2, 2),
+            ("usage_daily_active_endpoints", "shop", "week", MONDAY, 3, 2, 2),
+        ],
+    }
+
+
+def test_a_clock_that_is_a_year_ahead_is_missing_from_the_overview() -> None:
+    far = purchase(7, endpoint_id="phone-3", event_timestamp=at(days=400), _appended_at=at())
+    # Two phones came once each and one of them bought for 7; the overview has one of them and no revenue.
+    rows = of_kpis(event(), far)
+    assert rows["overview_agrees"] == [
+        ("revenue_total", "shop", 0, 7),
+        ("usage_new_endpoints", "shop", 1, 2),
+        ("usage_sessions", "shop", 1, 2),
+    ]
+    assert rows.keys() == {"overview_agrees", "charts_show_every_active_day"}
+
+
+def test_events_without_an_app_are_missing_from_the_chart() -> None:
+    assert of_kpis(event(), event(app_id=None))["chart_counts_active_endpoints"] == [(None, MONDAY, 0, 1)]
+
+
+def test_an_e_mail_that_says_it_is_of_another_channel_is_missing_from_the_kpi() -> None:
+    rows = of_kpis(mail("send"), mail("send", channel="PUSH", message_id="m2"))
+    assert rows == {"kpis_count_every_send": [("txn-emails-sent", "shop", MONDAY, 1, 2)]}
+
+
+def test_numbers_of_views_that_are_wrong_are_found() -> None:
+    doubled = {"kpis.usage": "select * replace (value * 2 as value) from {view}"}
+    # The 23rd has two phones, the 24th one.
+    assert of_kpis(*RIGHT, wrong_views=doubled)["chart_counts_active_endpoints"] == [
+        ("shop", MONDAY, 4, 2),
+        ("shop", date(2026, 11, 24), 2, 1),
+    ]
+    kpis = {"kpis.kpi_days": "select * replace (numerator + 1 as numerator) from {view} where kpi_name <> 'txn-sms-sent'"}
+    assert of_kpis(*RIGHT, wrong_views=kpis)["kpis_count_every_send"] == [
+        # A push and an e-mail that stayed, and one that bounced.
+        ("attempted-deliveries-grouped-by-campaign-activity", "shop", MONDAY, 4, 3),
+        ("journey-emails-sent", "shop", MONDAY, 2, 1),
+        # The one that bounced softly; the other could not be written.
+        ("txn-emails-sent", "shop", MONDAY, 2, 1),
+        # One that arrived and one that failed.
+        ("txn-sms-sent", "shop", MONDAY, 0, 2),
+    ]
+    lost = {"kpis.overview": "from {view} where block <> 'campaigns'"}
+    # The push and the e-mail that stayed.
+    assert of_kpis(*RIGHT, wrong_views=lost)["overview_agrees"] == [("campaigns_messages_delivered", "shop", 0, 2)]
