@@ -33,7 +33,7 @@ FAULTS = (
     ),
     # Ten minutes. Every two seconds a bare consumer joins or leaves, which costs no imports; workers come and go among it, one after the other.
     # The pace is measured beside it, in half a minute of a storm while a backlog waits at its beginning and at its end.
-    Row("04", "rebalance storm", "V; half of the nominal throughput or more, while records wait"),
+    Row("04", "rebalance storm", "V; half of the nominal throughput or more, which is 20,000 records a second here"),
     Row("05", "zombie writer, and two permanent rivals", "V; fenced once or more for each injection"),
     Row("06", "lost reply on commit", "V; every unknown outcome resolved by looking"),
     Row("07", "S3 answers 500 or 503", "V; memory below its cap; recovered within 60 s"),

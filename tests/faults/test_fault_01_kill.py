@@ -71,7 +71,8 @@ def test_fault_01_a_worker_that_does_not_come_back_is_replaced_when_its_session_
 ) -> None:
     wanted = schedule.chance.sample(STEPS, schedule.choose(1, len(STEPS)))
     victim, heir = (FaultWorker(settings, tmp_path, number) for number in range(2))
-    with LongLoad(settings, tmp_path, schedule.chance, per_sec=600) as load, running(heir):
+    maintainers = schedule.choose([], [Maintainer.of_long_run(settings, tmp_path)])
+    with maintaining(*maintainers), LongLoad(settings, tmp_path, schedule.chance, per_sec=600) as load, running(heir):
         killing = Killing(settings, [victim], wanted, schedule.chance, stays_away=True)
         with running(victim):
             killing.run()
