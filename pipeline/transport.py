@@ -27,6 +27,7 @@ from faust.types import TP, AppT
 
 from agents.batch import Batch, Chunk
 from pipeline import patient_coordinator, rebootstrap, record_batches
+from pipeline.lake_seek import LakeSeek
 from pipeline.record_batches import LOG_APPEND_TIME
 from pipeline.topic_assignor import TopicStickyAssignor
 
@@ -65,9 +66,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._seek_lock = asyncio.Lock()
-        self._seeks_asked = self._seeks_served = 0
-        self._sought: Mapping[TP, int] = {}
+        self._seek = LakeSeek(self._ensure_consumer, self._ask_lake, self._set_read_offset, lambda: self.should_stop)
 
     async def on_start(self) -> None:
         await start_patiently(self, super().on_start, lambda: self._consumer)
@@ -111,30 +110,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every assigned partition to the offset that the lake wants; called by Faust after each rebalance."""
-        found: Mapping[TP, int] = await self.call_thread(self._seek_to_lake)
+        found: Mapping[TP, int] = await self.call_thread(self._seek.after_rebalance)
         return found
 
-    async def _seek_to_lake(self) -> Mapping[TP, int]:
-        consumer = self._ensure_consumer()
-        self._seeks_asked += 1
-        own = self._seeks_asked
-        async with self._seek_lock:
-            # In a storm of rebalances several wait here: what began after the last of them had asked serves them all.
-            if self._seeks_served >= own:
-                return self._sought
-            while not self.should_stop:
-                serving, assigned = self._seeks_asked, consumer.assignment()
-                starts = await self._ask_lake(assigned)
-                if starts is None or consumer.assignment() != assigned:
-                    await asyncio.sleep(0.1)
-                    continue
-                for tp, offset in starts.items():
-                    consumer.seek(aiokafka.structs.TopicPartition(tp.topic, tp.partition), offset)
-                    # Faust passes over what lies before the offset that it read last.
-                    self.consumer._read_offset[tp] = offset or None
-                self._seeks_served, self._sought = serving, starts
-                return starts
-        return {}
+    def _set_read_offset(self, tp: TP, offset: int) -> None:
+        """Faust passes over what lies before the offset that it read last."""
+        self.consumer._read_offset[tp] = offset or None
 
     async def _ask_lake(self, assigned: Collection[Any]) -> Mapping[TP, int] | None:
         consumer = self._ensure_consumer()
@@ -156,20 +137,21 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], timeout: float | None = None, max_records: int | None = None
     ) -> Mapping[TP, list[Any]]:
         if self.consumer.flow_active and self.positions.is_reset_wanted():
-            await self._seek_to_lake()
+            await self._seek.anew()
         generation = self.positions.generation
+        self._seek.note_reading()
         try:
             fetched = await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
         except OffsetOutOfRangeError:
             # Retention overtook us, or the log was cut: taking over again finds the gap and says so.
-            await self._seek_to_lake()
+            await self._seek.anew()
             return {}
         except NoOffsetForPartitionError:
             # aiokafka looked for a committed offset before we had sought.
             return {}
         except CorruptRecordException as error:
             log.error("Kafka sent a record batch whose checksum is wrong (%s); fetching it again.", error)
-            await self._seek_to_lake()
+            await self._seek.anew()
             return {}
         return {TP(tp.topic, tp.partition): [_as_record(tp, chunks, generation)] for tp, chunks in fetched.items()}
 
