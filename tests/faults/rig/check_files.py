@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 
 from tests.faults.rig.findings import Findings, Place
 
+# Of these dead letters there are no bytes, or they are not kept.
+_WITHOUT_VALUE = (None, "empty", "too_large", "duplicate")
+
 
 class _Record(NamedTuple):
     payload_hash: int
@@ -34,6 +37,7 @@ class _Row(NamedTuple):
     mark: str | None
     reason: str | None
     """Of a dead letter; null of an event."""
+    has_value: bool
 
 
 def check_files(place: Place, ledger: Path) -> Findings:
@@ -63,7 +67,8 @@ def _is_altered(record: _Record | None, row: _Row) -> bool:
     if record is None:
         return False
     is_another = row.reason is None and bool(record.event_id) and (row.event_id, row.mark) != (record.event_id, record.mark)
-    return row.payload_hash != record.payload_hash or is_another
+    is_bare = record.is_certain and not row.has_value and row.reason not in _WITHOUT_VALUE
+    return row.payload_hash != record.payload_hash or is_another or is_bare
 
 
 def _count_misplaced(expected: dict[tuple[int, int], _Record], rows: Iterable[_Row]) -> int:
@@ -113,7 +118,7 @@ def _read_rows(place: Place, table: str) -> Iterator[_Row]:
         "_partition",
         "_offset",
         "_payload_hash",
-        *(["event_id", "attributes"] if table == "events" else ["topic", "reason"]),
+        *(["event_id", "attributes"] if table == "events" else ["topic", "reason", "value"]),
     ]
     for path in sorted(_live_files(client, place.bucket, f"lake/{table}")):
         body = client.get_object(Bucket=place.bucket, Key=f"lake/{table}/{urllib.parse.unquote(path)}")["Body"].read()
@@ -121,7 +126,7 @@ def _read_rows(place: Place, table: str) -> Iterator[_Row]:
             if row.get("topic", place.topic) == place.topic and place.topic_id in ("", row["_topic_id"]):
                 mark = dict(row.get("attributes") or ()).get("mark")
                 place_of_row = (row["_topic_id"], row["_partition"], row["_offset"], row["_payload_hash"])
-                yield _Row(*place_of_row, row.get("event_id"), mark, row.get("reason"))
+                yield _Row(*place_of_row, row.get("event_id"), mark, row.get("reason"), row.get("value") is not None)
 
 
 def _live_files(client: Any, bucket: str, table: str) -> set[str]:
