@@ -12,6 +12,7 @@ from pipeline.config import Settings
 from pipeline.topology import LANDING_STREAMS
 from tests.faults.hosts.passing_member import PassingMember
 from tests.faults.rig.fault_worker import FaultWorker
+from tests.faults.rig.maintainer import Maintainer, maintaining
 from tests.faults.rig.proof import Proof
 from tests.faults.rig.schedule import Schedule
 from tests.faults.rig.verdict import count_doubled, judge, wait_for_rows
@@ -47,11 +48,13 @@ def visit(guest: FaultWorker, secs_max: float) -> bool:
 
 
 @contextlib.contextmanager
-def two_workers(settings: Settings, folder: Path, load: TimedLoad) -> Iterator[tuple[FaultWorker, FaultWorker, Watch]]:
-    """Two workers with half of the partitions each; at the end all that was sent has landed, and they leave in order."""
+def two_workers(
+    settings: Settings, folder: Path, load: TimedLoad, *maintainers: Maintainer
+) -> Iterator[tuple[FaultWorker, FaultWorker, Watch]]:
+    """Two workers with half of the partitions each, and maintenance; at the end all that was sent has landed, and they leave in order."""
     # Dynamic members: their partitions are given away as soon as they leave.
     first, second = (FaultWorker(settings, folder, number, HEADWATER_WORKER_INSTANCE="") for number in range(2))
-    with running(first, second), Watch(settings, load) as watch:
+    with maintaining(*maintainers), running(first, second), Watch(settings, load) as watch:
         wait_until(lambda: min(landed(first), landed(second)) > 0, "both workers land", WAIT_SECS_MAX)
         wait_until(lambda: (assigned(first), assigned(second)) == (2, 2), "each has half of the partitions", WAIT_SECS_MAX)
         yield first, second, watch
@@ -67,9 +70,10 @@ def test_fault_04_rebalance_storm_loses_nothing_and_doubles_nothing(
 ) -> None:
     guest = FaultWorker(settings, tmp_path, 2, HEADWATER_WORKER_INSTANCE="")
     visits: list[bool] = []
+    maintainers = schedule.choose([], [Maintainer.of_long_run(settings, tmp_path)])
     with (
         TimedLoad(settings, tmp_path, schedule.chance, per_sec=1_000) as load,
-        two_workers(settings, tmp_path, load) as (first, second, watch),
+        two_workers(settings, tmp_path, load, *maintainers) as (first, second, watch),
     ):
         began_at = time.monotonic()
         with PassingMember(settings, CHANGE_SECS, SESSION_SECS) as member:
