@@ -240,6 +240,10 @@ class TestRefusals:
         assert "measure is 'mean'; expected one of events, subjects, sum" in refusal(f"'open', {day}, measure := 'mean'")
         assert "expected a metric to sum" in refusal(f"'open', {day}, measure := 'sum:'")
         assert "period is 'year'; expected one of day, week, month, hour" in refusal(f"'open', {day}, period := 'year'")
+        # 'weekly' is no word of date_trunc's either, which would refuse it in words of its own.
+        for period in ("weekly", "fortnight"):
+            assert f"period is '{period}'; expected one of day, week, month, hour" in refusal(f"'open', {day}, period := '{period}'")
+        assert "period is null; expected one of" in refusal(f"'open', {day}, period := null")
         assert "subject is 'device'" in refusal(f"'open', {day}, subject := 'device'")
         assert "as_of is 'soon'; expected a moment" in refusal(f"'open', {day}, as_of := 'soon'")
         assert "from_date" in refusal("'open', '2026-11-24', '2026-11-23'")

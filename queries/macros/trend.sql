@@ -31,8 +31,14 @@ arguments as materialized (
             else split_part(measure, ':', 2)
         end as metric_name,
         parse_step(event) as wanted,
-        date_trunc(period, check_range(from_date, to_date).from_date)::timestamp as first_at,
-        case period when 'hour' then check_range(from_date, to_date).to_date + interval 23 hours else date_trunc(period, check_range(from_date, to_date).to_date) end as last_at,
+        case period
+            when 'hour' then check_range(from_date, to_date).from_date
+            else period_date(check_range(from_date, to_date).from_date, period)
+        end::timestamp as first_at,
+        case period
+            when 'hour' then check_range(from_date, to_date).to_date + interval 23 hours
+            else period_date(check_range(from_date, to_date).to_date, period)
+        end as last_at,
         case period
             when 'month' then interval 1 month
             when 'week' then interval 7 days
@@ -58,11 +64,11 @@ matches as (
             events.app_version_name, events.country, events.language, events.channel, events.campaign_id, events.treatment_id,
             events.journey_id, events.traffic
         ) as by_value,
-        date_trunc(
-            period,
-            local_date(events.occurred_at, app_zone(events.app_id))
-            + case period when 'hour' then to_hours(local_hour(events.occurred_at, app_zone(events.app_id))) else interval 0 hours end
-        ) as period_at,
+        case period
+            when 'hour' then
+                local_date(events.occurred_at, app_zone(events.app_id)) + to_hours(local_hour(events.occurred_at, app_zone(events.app_id)))
+            else period_date(local_date(events.occurred_at, app_zone(events.app_id)), period)
+        end as period_at,
         {'app_id': events.app_id, 'subject_id': subject_key(arguments.subject_kind, events.endpoint_id, events.user_id)} as who,
         events.metrics[arguments.metric_name] as metric_value
     from core.events as events
