@@ -99,8 +99,8 @@ def test_empty_lake_gives_zeros_and_an_empty_chart(monkeypatch: pytest.MonkeyPat
     ("arguments", "message"),
     [
         (("look[", "buy", *DAYS), r"Step 'look\[' cannot be read; expected a type of event and conditions"),
-        (("look", *DAYS, "--within", "soon"), "within is 'soon'; expected a length of time above zero"),
-        (("look", *DAYS, "--within", "-1 day"), "within is '-1 day'; expected a length of time above zero"),
+        (("look", *DAYS, "--within", "soon"), "within is 'soon'; expected a length of time of at least a millisecond"),
+        (("look", *DAYS, "--within", "-1 day"), "within is '-1 day'; expected a length of time of at least a millisecond"),
         (("look", *DAYS, "--order", "loose"), "order_by is 'loose'; expected one of strict, any"),
         (("look", *DAYS, "--subject", "people"), "subject is 'people'; expected one of endpoint, user"),
         (("look", *DAYS, "--by", "colour"), "by is 'colour'; no event look has the attribute 'colour'.*the nearest are color"),

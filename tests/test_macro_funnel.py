@@ -246,6 +246,15 @@ class TestRefusals:
         assert "at least one step" in refusal(f"[], {DAY}")
         assert "at least one step" in refusal(f"null, {DAY}")
 
+    def test_a_window_is_at_least_a_millisecond(self) -> None:
+        # Less would be none, and the funnel without a row.
+        assert "within is '00:00:00.000999'; expected" in refusal(f"['open'], {DAY}, within := interval '999 microseconds'")
+        soon = [*done(("open", 0)), event(event_type="buy", event_timestamp=at(0, millis=1))]
+        assert counts(soon, "['open', 'buy']", ", within := interval '1 millisecond'") == [1, 1]
+        assert counts(
+            [*done(("open", 0)), event(event_type="buy", event_timestamp=at(0, millis=2))], "['open', 'buy']", ", within := '1 millisecond'"
+        ) == [1, 0]
+
     def test_a_window_must_not_be_negative_and_must_be_one(self) -> None:
         assert "within" in refusal(f"['open'], {DAY}, within := interval '-1 day'")
         assert "within" in refusal(f"['open'], {DAY}, within := 'soon'")

@@ -45,16 +45,17 @@ class TestIntervals:
             ("'30'", "'30'"),
             ("30", "'30'"),
             ("interval '0 days'", "'00:00:00'"),
+            ("interval '999 microseconds'", "'00:00:00.000999'"),
             ("interval '-1 day'", "'-1 day'"),
             ("'1 month -31 days'", "'1 month -31 days'"),
         ],
     )
     def test_what_is_no_length_of_time_is_refused_and_a_number_has_no_unit(self, given: str, shown: str) -> None:
-        message = f"within is {shown}; expected a length of time above zero, for example interval '1 day'."
+        message = f"within is {shown}; expected a length of time of at least a millisecond, for example interval '1 day'."
         assert refused(f"check_interval({given}, 'within')") == message
 
-    def test_shortest_is_a_microsecond(self) -> None:
-        assert value("check_interval('1 microsecond', 'within')") == timedelta(microseconds=1)
+    def test_shortest_is_a_millisecond(self) -> None:
+        assert value("check_interval('1 millisecond', 'within')") == timedelta(milliseconds=1)
 
 
 class TestZones:

@@ -11,10 +11,10 @@
 -- steps VARCHAR[]: at least one step, as parse_step reads them, for example ['_session.start', 'purchase[category=shoes|boots]'].
 -- from_date, to_date DATE or text: the first and the last day on which an attempt may begin.
 -- app VARCHAR := null: one app; null is all. A subject is one of its app.
--- within INTERVAL or text := 1 day: not negative; a month is 30 days.
+-- within INTERVAL or text := 1 day: at least a millisecond; a month is 30 days.
 -- by VARCHAR := null: a column (see breakdown) or an attribute of the event that the attempt begins with.
 -- order_by VARCHAR := 'strict', or 'any'. subject VARCHAR := 'endpoint', or 'user' (an endpoint without a user is its own).
--- Errors: no steps, a step that cannot be read, dates that are none or in the wrong order, a negative window, another order or subject, an attribute or
+-- Errors: no steps, a step that cannot be read, dates that are none or in the wrong order, a window that is none, another order or subject, an attribute or
 -- metric of a step or an attribute to break down by that no such event has (check_names).
 --
 -- rate_from_first, rate_from_previous: shares of the subjects of step 1 and of the step before; null when these are none.
