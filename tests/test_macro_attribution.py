@@ -150,6 +150,7 @@ def test_wrong_arguments_are_errors_that_say_what_was_expected() -> None:
     for call, expected in {
         f"'buy', {DAY}, model := 'best'": "model is 'best'; expected one of first, last, last_non_direct, linear, position",
         f"'buy', {DAY}, within := '-1 day'": "within",
+        f"'buy', {DAY}, within := interval '1 microsecond'": "within is .*at least a millisecond",
         f"'buy', {DAY}, subject := 'device'": "subject is 'device'",
         "'buy', '2026-11-24', '2026-11-23'": "from_date",
         f"'', {DAY}": "cannot be read",

@@ -2,22 +2,24 @@
 -- Clock: occurred_at of the conversion, in the app's zone; a touch counts when it lies at most `within` before the conversion, exactly that included, or at its moment.
 --
 -- A touch is one of:
---   a message that a person opened or clicked (core.deliveries; machines do not count): one touch a message and endpoint, at the first click, without one at the
---   first open. Its source is its campaign, its journey, or its channel where it belongs to neither.
---   a session (core.sessions) that began without a message: none of the subject's messages was touched within the 30 minutes before (the session gap, a setting),
---   that very moment included. Its source is `source_attribute` of its first event that has it, else it is direct.
+--   a message that a person opened or clicked (core.deliveries; machines do not count): one touch a message and endpoint, at its first open or its first click,
+--   whichever of the two is the last before the conversion or at its moment. What is opened or clicked after the conversion changes nothing of it.
+--   Its source is its campaign, its journey, or its channel where it belongs to neither.
+--   a session (core.sessions) that began without a message: none of the subject's messages was first opened or first clicked within the 30 minutes before (the
+--   session gap, a setting), that very moment included. Its source is `source_attribute` of its first event that has it, else it is direct.
+-- Touches at one moment stand in the order of source_kind and then of source, by their letters: 'last' takes b of the campaigns a and b.
 -- A conversion without a touch has the source none, so that all conversions are there.
 --
 -- conversion VARCHAR: a step, for example '_monetization.purchase'. Each such event of a subject is a conversion.
 -- from_date, to_date DATE or text: days on which it happened. app VARCHAR := null: one app; null is all.
 -- model VARCHAR := 'last': all credit to the last touch; 'first': to the first; 'last_non_direct': to the last that is not direct, to the last where all are;
 --     'linear': equal shares; 'position': 40 % to the first, 40 % to the last, the rest equally between them (two touches: half each).
--- within INTERVAL or text := 7 days: not negative; a month is 30 days.
+-- within INTERVAL or text := 7 days: at least a millisecond; a month is 30 days.
 -- value VARCHAR := null: a metric of the conversion to share out, or 'revenue' (price times quantity as core.purchases has it); null leaves value null.
 -- subject VARCHAR := 'user', or 'endpoint'. The user, because a mail goes to an address and the purchase comes from a phone. What names none is of the user whom
 --     its endpoint named last (endpoint_users); an endpoint that never named one is its own.
 -- source_attribute VARCHAR := 'utm_source'.
--- Errors: a conversion that cannot be read, dates that are none or in the wrong order, another model or subject, a negative window, an attribute or metric of the
+-- Errors: a conversion that cannot be read, dates that are none or in the wrong order, another model or subject, a window that is none, an attribute or metric of the
 -- conversion or a value that no such event has (check_names).
 --
 -- conversion_count is a sum of shares; of all rows it is the number of conversions. touched_count: conversions with a touch of the source within the window.
@@ -90,11 +92,13 @@ names as (
     where value <> 'revenue' and not exists (from conversions where worth is not null)
 ),
 
-message_touches as (
+message_moments as (
     select
         deliveries.app_id,
         subject_key(arguments.subject_kind, deliveries.endpoint_id, coalesce(nullif(deliveries.user_id, ''), known_users.user_id)) as subject_id,
-        epoch_ms(coalesce(deliveries.clicked_at, deliveries.opened_at)) as touched_ms,
+        -- One where it was opened and clicked at once.
+        unnest(list_distinct([epoch_ms(deliveries.opened_at), epoch_ms(deliveries.clicked_at)])) as touched_ms,
+        epoch_ms(greatest(deliveries.opened_at, deliveries.clicked_at)) as last_ms,
         case
             when coalesce(deliveries.campaign_id, '') <> '' then 'campaign'
             when coalesce(deliveries.journey_id, '') <> '' then 'journey'
@@ -104,9 +108,24 @@ message_touches as (
     from core.deliveries as deliveries
     cross join arguments
     left join known_users using (app_id, endpoint_id)
-    -- What nobody opened touched nobody; what lies before every window touches no conversion and brought no session of one.
-    where (app is null or deliveries.app_id = app)
-        and epoch_ms(coalesce(deliveries.clicked_at, deliveries.opened_at))
+    -- What nobody opened touched nobody.
+    where coalesce(deliveries.opened_at, deliveries.clicked_at) is not null
+        and (app is null or deliveries.app_id = app)
+),
+
+message_touches as (
+    select
+        message_moments.app_id,
+        message_moments.subject_id,
+        message_moments.touched_ms,
+        message_moments.source_kind,
+        message_moments.source,
+        -- From then on the message's other moment is its touch.
+        case when message_moments.last_ms > message_moments.touched_ms then message_moments.last_ms end as replaced_ms
+    from message_moments
+    cross join arguments
+    -- What lies before every window touches no conversion and brought no session of one, what comes after the days neither.
+    where message_moments.touched_ms
         between epoch_ms(arguments.days.from_date::timestamp) - 86400000 - arguments.within_ms - arguments.gap_ms
         and epoch_ms(arguments.days.to_date::timestamp) + 172800000
 ),
@@ -125,7 +144,8 @@ session_starts as (
         subject_key(arguments.subject_kind, sessions.endpoint_id, coalesce(nullif(sessions.user_id, ''), known_users.user_id)) as subject_id,
         epoch_ms(sessions.started_at) as touched_ms,
         case when session_sources.source is null then 'direct' else 'session' end as source_kind,
-        session_sources.source
+        session_sources.source,
+        null::bigint as replaced_ms
     from core.sessions as sessions
     cross join arguments
     left join session_sources using (app_id, endpoint_id, session_id)
@@ -170,6 +190,7 @@ numbered as (
         on touches.app_id = conversions.app_id
         and touches.subject_id = conversions.subject_id
         and touches.touched_ms between conversions.converted_ms - arguments.within_ms and conversions.converted_ms
+        and coalesce(conversions.converted_ms < touches.replaced_ms, true)
     window in_order as (partition by conversions.conversion_no order by touches.touched_ms, touches.source_kind, touches.source)
 ),
 
