@@ -85,6 +85,26 @@ def test_whom_a_cap_kept_from_it_is_in_no_group() -> None:
     assert counts([decided("a", "DAILY_CAP"), bought("a"), decided("b", "HOLDOUT"), bought("b")]) == (0, 0, 1, 1)
 
 
+def test_cap_is_passed_over_and_the_next_decision_says_the_group() -> None:
+    # The cap of noon decides nothing: she is treated at 12:10, so that what she buys at 12:05 is none of it.
+    cap, treated, held = decided("a", "DAILY_CAP", 0), decided("a", "SUCCESS", 10), decided("a", "HOLDOUT", 10)
+    assert counts([cap, treated, bought("a", 20)]) == (1, 1, 0, 0)
+    assert counts([cap, treated, bought("a", 5)]) == (1, 0, 0, 0)
+    assert counts([cap, held, bought("a", 20)]) == (0, 0, 1, 1)
+    # And one that comes later takes nothing away.
+    assert counts([decided("a", "SUCCESS", 0), decided("a", "DAILY_CAP", 10), bought("a", 20)]) == (1, 1, 0, 0)
+
+
+def test_of_decisions_at_one_moment_holdout_counts_and_then_the_first_treatment() -> None:
+    treated, held = decided("a", "SUCCESS"), decided("a", "HOLDOUT")
+    assert counts([treated, held, bought("a")]) == counts([held, treated, bought("a")]) == (0, 0, 1, 1)
+    # A millisecond decides before that.
+    assert counts([treated, decided("a", "HOLDOUT", 1 / 60_000), bought("a")]) == (1, 1, 0, 0)
+    sql = "select treatment_id from lift('autumn', 'buy') where treatment_id is not null"
+    two = [decided("a", "SUCCESS", treatment="1"), decided("a", "SUCCESS", treatment="0")]
+    assert ask(sql, two) == ask(sql, two[::-1]) == [("0",)]
+
+
 def test_first_decision_says_the_group() -> None:
     events = [decided("a", "HOLDOUT", 0), decided("a", "SUCCESS", 10), bought("a", 20)]
     assert counts(events) == (0, 0, 1, 1)
@@ -141,6 +161,7 @@ def test_wrong_arguments_are_errors_that_say_what_was_expected() -> None:
         "'', 'buy'": "campaign_id is empty",
         "'autumn', '[x=1]'": "cannot be read",
         "'autumn', 'buy', within := interval '-1 day'": "within",
+        "'autumn', 'buy', within := interval '1 microsecond'": "within is .*at least a millisecond",
         "'autumn', 'buy', from_date := '2026-11-24', to_date := '2026-11-23'": "from_date",
         "'autumn', 'buy', subject := 'device'": "subject is 'device'",
     }.items():
@@ -163,7 +184,8 @@ def test_days_of_sending_leave_no_conversion_out_up_to_the_windows_end() -> None
     assert counts(february, ", from_date := '2027-02-01', to_date := '2027-02-01', within := interval '1 month'") == (2, 1, 0, 0)
 
 
-def test_an_old_mail_that_is_opened_after_the_decision_is_a_conversion() -> None:
-    events = [decided("mail-1", "SUCCESS"), mail("open", 30 * 86400 + 60, event_timestamp=at(days=-30))]
-    sql = "select treated_converted_count from lift('autumn', '_email.open', '2026-11-23', '2026-11-23') where treatment_id is null"
-    assert ask(sql, events) == [(1,)]
+@pytest.mark.parametrize("kind", ["_email.open"])
+def test_an_old_mail_that_is_opened_after_the_decision_is_a_conversion(kind: str) -> None:
+    opened = {**mail("open", 30 * 86400 + 60, event_timestamp=at(days=-30)), "event_type": kind}
+    sql = f"select treated_converted_count from lift('autumn', '{kind}', '2026-11-23', '2026-11-23') where treatment_id is null"
+    assert ask(sql, [decided("mail-1", "SUCCESS"), opened]) == [(1,)]

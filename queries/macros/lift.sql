@@ -1,16 +1,17 @@
 -- One row per treatment of a campaign, and one for all of them (treatment_id null): how many converted, against the holdout.
 -- Clock: occurred_at; the day on which it was decided to send, in the app's zone.
 --
--- A subject is in the group that its first `_campaign.send` of the campaign on those days put it in: treated when campaign_send_status is SUCCESS, held out when it is
--- HOLDOUT. Any other status (a cap, quiet time, a failure) puts it in no group. It converted when an event matches after that moment and at most `within` later,
--- exactly that included; once, however many events there are. A holdout belongs to the campaign, and all treatments are compared with it.
+-- A subject is in the group that its first `_campaign.send` of the campaign on those days with the status SUCCESS or HOLDOUT put it in: treated by SUCCESS, held out by
+-- HOLDOUT. Any other campaign_send_status (a cap, quiet time, a failure) decides nothing: it is passed over, and whoever has no other is in no group. Of decisions at
+-- one moment HOLDOUT counts before SUCCESS, and of treatments that whose id comes first by its letters. It converted when an event matches after that moment and at
+-- most `within` later, exactly that included; once, however many events there are. A holdout belongs to the campaign, and all treatments are compared with it.
 --
 -- campaign_id VARCHAR. conversion VARCHAR: a step, for example '_monetization.purchase'.
 -- from_date, to_date DATE or text := null: first and last day of sending; null is any. app VARCHAR := null: one app; null is all.
--- within INTERVAL or text := 7 days: not negative; a month is 30 days.
+-- within INTERVAL or text := 7 days: at least a millisecond; a month is 30 days.
 -- subject VARCHAR := 'user', or 'endpoint'. The user, because a mail goes to an address and the purchase comes from a phone. An event that names none is of the user
 --     whom its endpoint named last (endpoint_users); an endpoint that never named one is its own.
--- Errors: no campaign, a conversion that cannot be read, dates that are none or in the wrong order, a negative window, another subject, an attribute or metric of
+-- Errors: no campaign, a conversion that cannot be read, dates that are none or in the wrong order, a window that is none, another subject, an attribute or metric of
 -- the conversion that no such event has (check_names).
 --
 -- rates have 95 % intervals after Wilson (wilson_low, wilson_high). lift is treated_rate - holdout_rate, its 95 % interval that of Newcombe (1998, method 10,
@@ -57,7 +58,7 @@ sends as (
         and coalesce(events.endpoint_id, '') <> ''
         -- What was decided on other days.
         and lies_in_days(events.occurred_at, app_zone(events.app_id), arguments.days.from_date, arguments.days.to_date)
-        -- Whom a cap or a failure kept from it is neither treated nor held out.
+        -- A cap or a failure decides nothing: the next try may.
         and events.attributes['campaign_send_status'] in ('SUCCESS', 'HOLDOUT')
         -- No zone is two days from UTC: files of other days need not be read.
         and events.event_timestamp >= (coalesce(try_cast(from_date::varchar as date), date '0001-01-03') - 2)::timestamptz
@@ -67,7 +68,7 @@ sends as (
 groups as (
     select *, send_status = 'HOLDOUT' as is_holdout
     from sends
-    -- The first decision counts.
+    -- The first decision counts; at one moment HOLDOUT, whose letters come first.
     qualify row_number() over (partition by app_id, subject_id order by sent_ms, send_status, treatment) = 1
 ),
 
