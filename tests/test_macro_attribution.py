@@ -171,3 +171,8 @@ def test_conversions_of_the_day_count_in_the_zones_that_are_furthest_away_and_so
     old = [mail("open", 30 * 86400, event_timestamp=at(days=-30))]
     for step in ("_email.open", r"\_email.open", " _email.open "):
         assert ask(f"select sum(conversion_count) from attribution('{step}', {DAY})", old) == [(1,)]
+
+
+def test_an_old_mail_that_is_opened_is_a_conversion_whatever_the_case_of_its_type() -> None:
+    old = {**mail("open", 30 * 86400, event_timestamp=at(days=-30)), "event_type": "_Email.Open"}
+    assert ask(f"select conversion_count from attribution('_Email.Open', {DAY})", [old]) == [(1,)]

@@ -184,7 +184,7 @@ def test_days_of_sending_leave_no_conversion_out_up_to_the_windows_end() -> None
     assert counts(february, ", from_date := '2027-02-01', to_date := '2027-02-01', within := interval '1 month'") == (2, 1, 0, 0)
 
 
-@pytest.mark.parametrize("kind", ["_email.open"])
+@pytest.mark.parametrize("kind", ["_email.open", "_Email.Open"])
 def test_an_old_mail_that_is_opened_after_the_decision_is_a_conversion(kind: str) -> None:
     opened = {**mail("open", 30 * 86400 + 60, event_timestamp=at(days=-30)), "event_type": kind}
     sql = f"select treated_converted_count from lift('autumn', '{kind}', '2026-11-23', '2026-11-23') where treatment_id is null"

@@ -67,7 +67,7 @@ conversions as materialized (
         and coalesce(events.endpoint_id, '') <> ''
         -- No zone is two days from UTC: files of other days need not be read. But an e-mail's event has the time when the mail was sent, long before.
         and (
-            replace(conversion, '\', '') like '%\_email.%' escape '\'
+            replace(conversion, '\', '') ilike '%\_email.%' escape '\'
             or (
                 events.event_timestamp >= (coalesce(try_cast(from_date::varchar as date), date '0001-01-03') - 2)::timestamptz
                 and events.event_timestamp < (coalesce(try_cast(to_date::varchar as date), date '9999-12-31') + 3)::timestamptz

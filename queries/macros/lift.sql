@@ -88,7 +88,7 @@ conversions as (
         -- What is too early or too late for every decision need not be read: a zone is less than two days from UTC, a month of the calendar at most two shorter
         -- than thirty days. But an e-mail's event has the time when the mail was sent, long before.
         and (
-            replace(conversion, '\', '') like '%\_email.%' escape '\'
+            replace(conversion, '\', '') ilike '%\_email.%' escape '\'
             or (
                 events.event_timestamp >= (coalesce(try_cast(from_date::varchar as date), date '0001-01-03') - 2)::timestamptz
                 and events.event_timestamp < (coalesce(try_cast(to_date::varchar as date), date '9999-12-31') + 5)::timestamptz
