@@ -111,6 +111,11 @@ class TestPeriods:
         with pytest.raises(duckdb.InvalidInputException, match="period is 'year'; expected one of day, week, month"):
             ask("from report_periods('2026-11-22', '2026-11-23', period := 'year')")
 
+    @pytest.mark.parametrize("today", ["2026-11-30", "2026-11-01"])
+    def test_a_subject_that_is_none_is_refused_also_before_the_first_period(self, today: str) -> None:
+        with pytest.raises(duckdb.InvalidInputException, match="subject is 'device'; expected one of endpoint, user"):
+            ask(f"select count(*) from report_periods('2026-11-22', '2026-11-23', today := '{today}', subject := 'device')")
+
 
 class TestArguments:
     def test_a_choice_is_one_of_those_that_there_are(self) -> None:

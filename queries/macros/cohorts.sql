@@ -17,16 +17,9 @@ create macro cohorts(
     today := null
 ) as table
 with
-arguments as materialized (
-    select check_choice(subject, 'subject', ['endpoint', 'user']) is not null as is_checked
-),
-
 periods as (
-    select report_periods.*
-    from report_periods(from_date, to_date, period, app, today) as report_periods
-    cross join arguments
-    -- False never: an argument that is wrong has raised its error, also when there is no event.
-    where arguments.is_checked
+    select *
+    from report_periods(from_date, to_date, period, app, today, subject)
 ),
 
 purchases as (

@@ -9,16 +9,9 @@
 -- Errors: a day that is none, from_date after to_date, a period or subject that is not named here.
 create macro lifecycle(from_date, to_date, app := null, period := 'week', subject := 'endpoint', today := null) as table
 with
-arguments as materialized (
-    select check_choice(subject, 'subject', ['endpoint', 'user']) is not null as is_checked
-),
-
 periods as (
-    select report_periods.*
-    from report_periods(from_date, to_date, period, app, today) as report_periods
-    cross join arguments
-    -- False never: an argument that is wrong has raised its error, also when there is no event.
-    where arguments.is_checked
+    select *
+    from report_periods(from_date, to_date, period, app, today, subject)
 ),
 
 active_periods as (

@@ -22,15 +22,14 @@ create macro retention(
 with
 arguments as materialized (
     select
-        check_choice(subject, 'subject', ['endpoint', 'user']) is not null
-        and check_choice(kind, 'kind', ['first_time', 'recurring']) is not null
+        check_choice(kind, 'kind', ['first_time', 'recurring']) is not null
         and (start_event is null or parse_step(start_event) is not null)
         and (return_event is null or parse_step(return_event) is not null) as is_checked
 ),
 
 periods as (
     select report_periods.*
-    from report_periods(from_date, to_date, period, app, today) as report_periods
+    from report_periods(from_date, to_date, period, app, today, subject) as report_periods
     cross join arguments
     -- False never: an argument that is wrong has raised its error, also when there is no event.
     where arguments.is_checked

@@ -8,14 +8,12 @@
 create macro stickiness(from_date, to_date, app := null, subject := 'endpoint', today := null) as table
 with
 arguments as materialized (
-    select
-        check_range(from_date, to_date) is not null
-        and check_choice(subject, 'subject', ['endpoint', 'user']) is not null as is_checked
+    select check_range(from_date, to_date) is not null as is_checked
 ),
 
 days as (
     select report_days.*
-    from report_periods(check_date(from_date, 'from_date') - 29, to_date, 'day', app, today) as report_days
+    from report_periods(check_date(from_date, 'from_date') - 29, to_date, 'day', app, today, subject) as report_days
     cross join arguments
     -- False never: an argument that is wrong has raised its error, also when there is no event.
     where arguments.is_checked

@@ -7,16 +7,9 @@
 -- Errors: a day that is none, from_date after to_date, a subject that is not named here.
 create macro weekly_return(from_date, to_date, app := null, subject := 'endpoint', today := null) as table
 with
-arguments as materialized (
-    select check_choice(subject, 'subject', ['endpoint', 'user']) is not null as is_checked
-),
-
 days as (
-    select report_days.*
-    from report_periods(from_date, to_date, 'day', app, today) as report_days
-    cross join arguments
-    -- False never: an argument that is wrong has raised its error, also when there is no event.
-    where arguments.is_checked
+    select *
+    from report_periods(from_date, to_date, 'day', app, today, subject)
 ),
 
 found_days as (
