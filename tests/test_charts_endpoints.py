@@ -50,6 +50,18 @@ def test_targetable_are_those_that_are_active_and_have_not_opted_out() -> None:
     ]
 
 
+def test_endpoint_that_no_message_can_reach_is_not_targetable() -> None:
+    # Apps send endpoints of which they know nothing yet, and some only later an address; a message in an app needs none.
+    updates = [*KNOWN, update("bare"), update("late", channel_type="GCM"), update("app", channel_type="IN_APP")]
+    updates += [update("blank", channel_type="SMS", address="")]
+    assert seen("select part, value from kpis.campaigns_targetable_endpoints order by part nulls first", updates=updates) == [
+        (None, 3),
+        ("EMAIL", 1),
+        ("GCM", 1),
+        ("IN_APP", 1),
+    ]
+
+
 def test_heat_map_shows_the_endpoint_s_own_time_and_the_app_s_where_that_is_not_known() -> None:
     # Noon in UTC is 13 o'clock in Berlin; of the other two nobody knows, or the zone is none.
     sql = "select part, value from kpis.usage where chart = 'usage_session_heat_map' and period = 'day' order by 1"
