@@ -32,7 +32,7 @@ purchases as (
         count(*) as purchase_count,
         sum(revenue) as revenue,
         -- Sums over several currencies mean nothing: then there is no currency to name.
-        case when count(distinct currency) = 1 then min(currency) end as currency
+        common_currency(currency, revenue) as currency
     from core.purchases
     -- A purchase without an endpoint has no endpoint day; core.purchases has it.
     where is_activity

@@ -10,7 +10,7 @@ bought as (
         purchases.app_id,
         kinds.period,
         period_date(purchases.purchase_date, kinds.period) as period_date,
-        coalesce(purchases.currency, 'unknown') as currency,
+        coalesce(nullif(purchases.currency, ''), 'unknown') as currency,
         coalesce(sum(revenue), 0)::double as revenue,
         count(distinct subject_key('user', purchases.endpoint_id, purchases.user_id)) as buyers,
         count(distinct endpoint_id) as buying_endpoints,

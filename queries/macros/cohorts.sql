@@ -4,7 +4,7 @@
 -- currency: TEXT, purchases in this currency only; null for all. today: DATE or TEXT, the day on which is asked; null for the present one.
 -- A subject is in the cohort of its first purchase ever (in the currency, when one is named), whatever it did before.
 -- cumulative_revenue: of the cohort so far. revenue_per_subject: the same over cohort_size, those who bought only once included.
--- currency: that of all purchases when they have one in common; else null, and sums of revenue mean nothing.
+-- currency: that of all purchases when they have one in common (common_currency); else null, and sums of revenue mean nothing.
 -- is_complete: the period is not cut by to_date and is over. A period that has not begun has no row, nor has a cohort of nobody.
 -- Errors: a day that is none, from_date after to_date, a period or subject that is not named here.
 create macro cohorts(
@@ -60,7 +60,7 @@ counts as (
 ),
 
 currencies as (
-    select case when count(distinct purchases.paid_in) = 1 then min(purchases.paid_in) end as common_currency
+    select common_currency(purchases.paid_in, purchases.revenue) as common_currency
     from purchases
     inner join members using (app_id, subject_id)
     semi join cohort_sizes on members.cohort_date = cohort_sizes.cohort_date

@@ -21,7 +21,7 @@ buyers as (
         count(*) as frequency,
         -- To a millionth, so that sums of the same prices in another order are equal.
         round(sum(found.revenue), 6) as monetary,
-        case when count(distinct found.currency) = 1 then min(found.currency) end as paid_in
+        common_currency(found.currency, found.revenue) as paid_in
     from subject_purchases(app, subject, currency) as found
     cross join arguments
     -- The first is false never: an argument that is wrong has raised its error, also when there is no purchase.
