@@ -57,6 +57,14 @@ def test_names_are_pinpoints_78_and_headwaters_own() -> None:
     assert not PINPOINT & {name for name, is_pinpoint in found if not is_pinpoint}
 
 
+def test_definitions_say_what_is_counted() -> None:
+    # kpis.sent_messages takes texts that failed off what campaigns delivered, and an unsubscribe is no click.
+    assert ask("select distinct numerator from kpis.names where measure = 'successful-deliveries'", []) == [
+        ("sent less hard bounces, and of texts failures",)
+    ]
+    assert ask("select distinct unit from kpis.names where measure = 'emails-unsubscribed'", []) == [("unsubscribes",)]
+
+
 def test_every_name_has_a_family_and_says_what_it_is() -> None:
     sql = "select kpi_name from kpis.names where coalesce(family, meaning, numerator, unit, '') = '' or family is null or meaning is null or unit is null"
     assert ask(sql, []) == []

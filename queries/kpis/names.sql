@@ -12,7 +12,7 @@ measures as (
             ('campaign_kpis', 'email-open-rate', 'e-mails that were opened', 'e-mails opened', 'e-mails delivered', 'rate', 'unless_hardbounced', 'everybody', true),
             ('campaign_kpis', 'push-open-rate', 'pushes that were opened', 'pushes opened', 'pushes delivered', 'rate', 'unless_hardbounced', 'everybody', true),
             ('campaign_kpis', 'unique-deliveries', 'endpoints that something was delivered to', 'distinct endpoints', null, 'endpoints', 'unless_hardbounced', null, false),
-            ('campaign_kpis', 'successful-deliveries', 'messages that were delivered', 'sent less hard bounces', null, 'messages', 'unless_hardbounced', null, true),
+            ('campaign_kpis', 'successful-deliveries', 'messages that were delivered', 'sent less hard bounces, and of texts failures', null, 'messages', 'unless_hardbounced', null, true),
             ('campaign_kpis', 'hard-bounce-rate', 'e-mails that bounced hard', 'hard bounces', 'e-mails sent', 'rate', null, null, true),
             ('campaign_kpis', 'attempted-deliveries', 'messages that were sent', 'sent', null, 'messages', null, null, true),
             ('campaign_kpis', 'clicks', 'clicks in e-mails', 'clicks, each one', null, 'clicks', null, 'everybody', true),
@@ -56,7 +56,7 @@ measures as (
             ('journey_kpis', 'emails-softbounced', 'e-mails that bounced softly and not hard', 'soft bounces', null, 'messages', null, null, true),
             ('journey_kpis', 'emails-complained', 'e-mails that were complained of', 'complaints', null, 'messages', null, null, true),
             ('journey_kpis', 'emails-rejected', 'e-mails that were rejected', 'rejected', null, 'messages', null, null, true),
-            ('journey_kpis', 'emails-unsubscribed', 'unsubscribes, each one', 'unsubscribes', null, 'clicks', null, null, true),
+            ('journey_kpis', 'emails-unsubscribed', 'unsubscribes, each one', 'unsubscribes', null, 'unsubscribes', null, null, true),
             ('journey_kpis', 'emails-opened-by-people', 'e-mails that people opened', 'opened', null, 'messages', null, 'people', true),
             ('journey_kpis', 'emails-clicked-by-people', 'clicks of people in e-mails', 'clicks, each one', null, 'clicks', null, 'people', true),
             ('journey_kpis', 'emails-delivered-reported', 'e-mails that were reported delivered', 'delivered', null, 'messages', 'reported', null, true)
