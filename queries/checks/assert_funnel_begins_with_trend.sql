@@ -2,12 +2,20 @@
 -- Severity: fail
 -- Two macros count the endpoints that started a session on a day: by attempts, and by events.
 with
+-- Once: a macro asks its arguments wherever it names them.
+last_day as materialized (
+    select coalesce(max(event_date) - 1, current_date) as day
+    from core.events
+    -- A clock that is ahead knows of no whole day.
+    where not is_future
+),
+
 funnel_subjects as (
     select by_value as app_id, subject_count
     from funnel(
         ['_session.start'],
-        (select coalesce(max(event_date) - 1, current_date) from core.events where not is_future),
-        (select coalesce(max(event_date) - 1, current_date) from core.events where not is_future),
+        (select day from last_day),
+        (select day from last_day),
         "by" := 'app_id'
     )
     -- With nobody at all there is one row of zeros.
@@ -18,8 +26,8 @@ trend_subjects as (
     select by_value as app_id, value::bigint as subject_count
     from trend(
         '_session.start',
-        (select coalesce(max(event_date) - 1, current_date) from core.events where not is_future),
-        (select coalesce(max(event_date) - 1, current_date) from core.events where not is_future),
+        (select day from last_day),
+        (select day from last_day),
         measure := 'subjects',
         "by" := 'app_id'
     )
