@@ -36,6 +36,16 @@ def test_traits_are_shares_of_the_endpoints_that_were_active(chart: str, rows: l
     assert seen(sql) == rows
 
 
+def test_endpoint_whose_id_is_sent_in_two_spellings_has_one_voice() -> None:
+    # Core knows one endpoint phone-1; the other two that came are phone-2 and phone-3.
+    events = [*EVENTS, event(endpoint_id="PHONE-1", event_timestamp=at(1))]
+    sql = "select part, numerator, denominator from kpis.demographics where chart = 'demographics_make' and period = 'day' order by 1"
+    assert seen(sql, events) == [("Acme", 2, 3), ("unknown", 1, 3)]
+    # Activity is of ids as they were sent.
+    counts = "select (select count(*) from core.endpoint_days), (select count(*) from core.sessions)"
+    assert seen(counts, events) == [(4, 4)]
+
+
 def test_part_that_nobody_was_of_on_a_day_is_a_share_of_nought() -> None:
     events = [event(), event(endpoint_id="phone-3", event_timestamp=at(days=1)), event(event_timestamp=at(days=2))]
     sql = "select value from kpis.demographics where chart = 'demographics_make' and part = 'Acme' and period = 'day' order by period_date"

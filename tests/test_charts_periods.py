@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.config import load_settings
+from tests.lake_rows import at, memory_lake, purchase
 from tests.macro_calls import ask, on
-from tests.message_rows import mail
+from tests.message_rows import decision, mail
 
 
 def charted(chart: str, events: list[dict[str, Any]], day: str) -> list[float]:
@@ -80,6 +82,38 @@ def test_one_clock_that_is_wrong_makes_no_calendar_of_decades(wrong: dict[str, A
     assert ask(sql, events) == [(first, last)]
 
 
+def test_day_that_no_chart_shows_is_in_no_week_and_no_month() -> None:
+    # On Monday phone-1 got a push and bought a mug for 5, and an e-mail was sent. Phone-2 did the same that day, by a clock that says Wednesday.
+    ahead: dict[str, Any] = {"event_timestamp": at(days=2), "_appended_at": at()}
+    events = [purchase(5), decision("PUSH"), mail("send")]
+    events += [purchase(7, endpoint_id="phone-2", **ahead), decision("PUSH", **ahead | {"endpoint_id": "phone-2"})]
+    events += [mail("send", message_id="m2", endpoint_id="mail-2", arrival_timestamp=at(), **ahead)]
+    expected = {
+        "usage_daily_active_endpoints": 1,
+        "usage_new_endpoints": 1,
+        "usage_sessions": 1,
+        "usage_session_heat_map": 1,
+        "revenue_total": 5,
+        "demographics_platform": 1,
+        "campaigns_messages_sent": 1,
+        "campaigns_active": 1,
+        "campaigns_push_units_within_24_hours": 1,
+        "transactional_email_sends": 1,
+    }
+    names = ", ".join(f"'{chart}'" for chart in expected)
+    sql = f"select chart, list((period, period_date, numerator) order by period) from kpis.charts where chart in ({names}) group by chart"
+    monday, november = date(2026, 11, 23), date(2026, 11, 1)
+    assert dict(ask(sql, events)) == {
+        chart: [("day", monday, count), ("month", november, count), ("week", monday, count)] for chart, count in expected.items()
+    }
+    types = "select part, numerator from kpis.events where chart = 'events_count' and period = 'week' order by 1"
+    assert ask(types, events) == [("_campaign.send", 1), ("_email.send", 1), ("_monetization.purchase", 1)]
+    assert ask("from kpis.known_days", events) == [("shop", monday, monday)]
+    # The control: a clock that is right makes Wednesday known, and all count twice in the week.
+    right = [*events[:3], *(row | {"_appended_at": at(days=2)} for row in events[3:])]
+    assert ask(types, right) == [("_campaign.send", 2), ("_email.send", 2), ("_monetization.purchase", 2)]
+
+
 def test_three_events_of_which_one_is_of_1970_are_few_rows() -> None:
     odd = on("odd", "1970-01-01")[0] | {"_appended_at": datetime(2026, 11, 24, tzinfo=UTC)}
     events = [*on("a", "2026-11-23", "2026-11-24"), odd]
@@ -113,6 +147,21 @@ def test_all_charts_stand_in_one_view_and_each_page_is_part_of_it() -> None:
     events = [*on("a", "2026-11-01"), dict(mail("send", event_timestamp=datetime(2026, 11, 2, tzinfo=UTC), **given))]
     pages = ("usage", "revenue", "events", "demographics", "campaigns", "transactional", "funnels")
     together = " union all ".join(f"from kpis.{page}" for page in pages)
-    lost = f"select count(*) from (select * exclude (page) from kpis.charts except all ({together}))"
-    more = f"select count(*) from (({together}) except all select * exclude (page) from kpis.charts)"
+    lost = f"select count(*) from (select * exclude (source_view) from kpis.charts except all ({together}))"
+    more = f"select count(*) from (({together}) except all select * exclude (source_view) from kpis.charts)"
     assert ask(f"select ({lost}), ({more}), (select count(*) > 0 from kpis.charts)", events) == [(0, 0, True)]
+
+
+def test_page_of_a_chart_is_what_the_names_say_also_of_charts_that_are_counted_together() -> None:
+    given: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-1", "treatment_id": "0"}
+    events = [*on("a", "2026-11-01"), dict(mail("send", **given)), mail("send", message_id="m2")]
+    sql = "select source_view, list(distinct page order by page) from kpis.charts inner join kpis.chart_names using (chart) group by 1 order by 1"
+    assert ask(sql, events) == [
+        ("page_demographics", ["demographics"]),
+        ("page_events", ["events"]),
+        ("page_messages", ["campaigns", "funnels", "transactional"]),
+        ("page_usage", ["usage"]),
+    ]
+    with memory_lake(load_settings(), events) as con:
+        # Page is a word of kpis.chart_names alone.
+        assert "page" not in [column[0] for column in con.execute("from kpis.charts limit 0").description]

@@ -52,16 +52,12 @@ def test_days_of_another_zone_are_no_other_days() -> None:
     assert of_kpis(*RIGHT, night, settings=load_settings(report_zone="America/New_York")) == {}
 
 
-def test_a_clock_that_is_ahead_is_on_a_day_that_no_chart_shows_and_in_a_week_that_one_does() -> None:
-    # The week has three phones. Its days have two and one: phone-1 came on both.
+def test_a_clock_that_is_ahead_is_on_a_day_that_no_chart_shows_and_in_no_week_and_no_month() -> None:
     rows = of_kpis(event(), event(endpoint_id="phone-2"), AHEAD)
     assert rows == {
         "charts_show_every_active_day": [("shop", WEDNESDAY, 1, 1)],
-        # Week and month: three phones, and of the days that are shown Monday alone, with two.
-        "charted_uniques_lie_between_days": [
-            ("usage_daily_active_endpoints", "shop", "month", date(2026, 11, 1), 3, 2, 2),
-            ("usage_daily_active_endpoints", "shop", "week", MONDAY, 3, 2, 2),
-        ],
+        # Core has three phones, the charts' months two.
+        "overview_agrees": [("usage_new_endpoints", "shop", 2, 3), ("usage_sessions", "shop", 2, 3)],
     }
 
 
@@ -92,6 +88,16 @@ def test_numbers_of_views_that_are_wrong_are_found() -> None:
     assert of_kpis(*RIGHT, wrong_views=doubled)["chart_counts_active_endpoints"] == [
         ("shop", MONDAY, 4, 2),
         ("shop", date(2026, 11, 24), 2, 1),
+    ]
+    # Two phones on the 23rd and one of them on the 24th, ann on both days: weeks with two too many, months with nobody.
+    weeks = {
+        "kpis.usage": "select * replace (case period when 'week' then value + 2 when 'day' then value else 0 end as value) from {view}"
+    }
+    assert of_kpis(*RIGHT, wrong_views=weeks)["charted_uniques_lie_between_days"] == [
+        ("usage_daily_active_endpoints", "shop", "month", date(2026, 11, 1), 0, 2, 3),
+        ("usage_daily_active_endpoints", "shop", "week", MONDAY, 4, 2, 3),
+        ("usage_daily_active_users", "shop", "month", date(2026, 11, 1), 0, 1, 2),
+        ("usage_daily_active_users", "shop", "week", MONDAY, 3, 1, 2),
     ]
     kpis = {"kpis.kpi_days": "select * replace (numerator + 1 as numerator) from {view} where kpi_name <> 'txn-sms-sent'"}
     assert of_kpis(*RIGHT, wrong_views=kpis)["kpis_count_every_send"] == [

@@ -1,6 +1,6 @@
 -- One row per chart of uniques, app_id, week or month that has more than its days together, or fewer than one of them.
--- Severity: warn
--- Who came on two days counts once in the week. More than all days: the period counts a day that the calendar does not show, mostly of a clock that is ahead.
+-- Severity: fail
+-- Who came on two days counts once in the week. A day that the calendar does not show is in no week either, whatever a clock says.
 with
 uniques as materialized (
     select chart, app_id, period, period_date, value::bigint as subject_count

@@ -1,6 +1,6 @@
 -- One row per chart of the page Campaigns, app_id, period, period_date and part.
 -- Numerator, denominator: what kpis.chart_names says of each chart. Clock: when the message was sent, else its first answer. Zone: the app's.
-select * exclude (page)
+select * exclude (source_view)
 from kpis.charts
 -- The page's own charts.
-where page in ('messages', 'pushes') and starts_with(chart, 'campaigns_')
+where source_view in ('page_messages', 'page_pushes') and starts_with(chart, 'campaigns_')

@@ -1,25 +1,25 @@
 -- One row per chart of the pages, app_id, period, period_date and part, also of periods in which nothing happened: a part's from its first to its last.
 -- Numerator, denominator: what kpis.chart_names says of each chart; a chart with denominators is a rate. Clock and zone: of each chart's own page.
--- `change` is against the period before; the first has none. Points outside the calendar kpis.periods are left out.
--- page: which view kpis.page_* counts the chart. It is in every grouping, so that DuckDB leaves out the views that a page does not ask for.
+-- `change` is against the period before; the first has none. What happened on days outside the calendar kpis.periods is left out, of weeks and months too.
+-- source_view: the view of kpis that counts the chart; on which page it stands, kpis.chart_names says. It is in every grouping, so that DuckDB leaves out the views that a page does not ask for.
 with
 said as (
-    select 'usage' as page, * from kpis.page_usage
+    select 'page_usage' as source_view, * from kpis.page_usage
     union all
-    select 'revenue', * from kpis.page_revenue
+    select 'page_revenue', * from kpis.page_revenue
     union all
-    select 'events', * from kpis.page_events
+    select 'page_events', * from kpis.page_events
     union all
-    select 'demographics', * from kpis.page_demographics
+    select 'page_demographics', * from kpis.page_demographics
     union all
-    select 'messages', * from kpis.page_messages
+    select 'page_messages', * from kpis.page_messages
     union all
-    select 'pushes', * from kpis.page_pushes
+    select 'page_pushes', * from kpis.page_pushes
 ),
 
 parts as (
     select
-        page,
+        source_view,
         chart,
         app_id,
         period,
@@ -48,7 +48,7 @@ known as (
 
 filled as (
     select
-        page,
+        source_view,
         chart,
         app_id,
         period,
@@ -60,7 +60,7 @@ filled as (
         coalesce(
             point.denominator,
             -- Of these, parts are shares of one whole, also where nobody was of a part.
-            case when page in ('events', 'demographics') then max(point.denominator) over (partition by page, chart, app_id, period, period_date) end,
+            case when source_view in ('page_events', 'page_demographics') then max(point.denominator) over (partition by source_view, chart, app_id, period, period_date) end,
             0
         ) as denominator
     from known
@@ -74,8 +74,8 @@ valued as (
 ),
 
 followed as (
-    select *, lag(value) over (partition by page, chart, app_id, period, part order by period_date) as value_before from valued
+    select *, lag(value) over (partition by source_view, chart, app_id, period, part order by period_date) as value_before from valued
 )
 
-select page, chart, app_id, period, period_date, part, numerator, denominator, value, value_before, change(value, value_before) as change, is_complete
+select source_view, chart, app_id, period, period_date, part, numerator, denominator, value, value_before, change(value, value_before) as change, is_complete
 from followed

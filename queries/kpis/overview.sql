@@ -2,10 +2,10 @@
 -- Numerator, denominator: what kpis.chart_names says of each chart. Clock: that of the chart's own page. Zone: the app's.
 select
     case split_part(chart, '_', 1) when 'campaigns' then 'campaigns' when 'transactional' then 'transactional e-mail' else 'app' end as block,
-    * exclude (page)
+    * exclude (source_view)
 from kpis.charts
 -- What the page shows of the others.
-where page in ('usage', 'revenue', 'messages')
+where source_view in ('page_usage', 'page_revenue', 'page_messages')
   and chart in (
       'usage_daily_active_endpoints', 'usage_monthly_active_endpoints', 'usage_new_endpoints', 'usage_seven_day_retention', 'usage_sessions', 'revenue_total',
       'campaigns_active', 'campaigns_messages_delivered', 'campaigns_delivery_rate', 'campaigns_opt_out_rate', 'campaigns_email_open_rate',

@@ -5,6 +5,11 @@ kinds as (
     select unnest(['day', 'week', 'month']) as period
 ),
 
+-- A day that no chart shows is in no week and no month either.
+known_days as materialized (
+    select * from kpis.known_days
+),
+
 days as (
     select app_id, event_date, event_type, nullif(endpoint_id, '') as endpoint_id, count(*) as events
     from core.events
@@ -20,6 +25,7 @@ counted as (
         sum(days.events)::double as events,
         count(distinct days.endpoint_id) as endpoints
     from days
+    inner join known_days on days.app_id = known_days.app_id and days.event_date between known_days.first_date and known_days.last_date
     cross join kinds
     group by all
 ),
@@ -32,6 +38,7 @@ session_days as (
 sessions as (
     select session_days.app_id, kinds.period, period_date(session_days.session_date, kinds.period) as period_date, sum(session_days.sessions) as sessions
     from session_days
+    inner join known_days on session_days.app_id = known_days.app_id and session_days.session_date between known_days.first_date and known_days.last_date
     cross join kinds
     group by all
 )

@@ -5,6 +5,12 @@ kinds as (
     select unnest(['day', 'week', 'month']) as period
 ),
 
+-- A day that no chart shows is in no week and no month either.
+-- A map in one row: a join by app took a sixth more of the time of all messages.
+known_days as materialized (
+    select map_from_entries(list((app_id, {'first_date': first_date, 'last_date': last_date}))) as known from kpis.known_days
+),
+
 charts as (
     select *
     from (
@@ -48,6 +54,7 @@ charts as (
 messages as (
     select messages.*, kinds.period, period_date(messages.message_date, kinds.period) as period_date
     from kpis.sent_messages as messages
+    inner join known_days on messages.message_date between known[messages.app_id].first_date and known[messages.app_id].last_date
     cross join kinds
 )
 
@@ -67,6 +74,7 @@ select
     sum(kpis.denominator) as denominator
 from kpis.kpi_days as kpis
 inner join charts using (kpi_name)
+inner join known_days on kpis.kpi_date between known[kpis.app_id].first_date and known[kpis.app_id].last_date
 cross join kinds
 group by all
 union all

@@ -5,6 +5,11 @@ kinds as (
     select unnest(['day', 'week', 'month']) as period
 ),
 
+-- A day that no chart shows is in no week and no month either.
+known_days as materialized (
+    select * from kpis.known_days
+),
+
 pushes as (
     select app_id, campaign_id, endpoint_id, message_at, message_date
     from kpis.sent_messages
@@ -49,5 +54,6 @@ select
     sum(told.amount) as numerator,
     null::double as denominator
 from told
+inner join known_days on told.app_id = known_days.app_id and told.message_date between known_days.first_date and known_days.last_date
 cross join kinds
 group by all

@@ -6,6 +6,11 @@ kinds as (
     select unnest(['day', 'week', 'month']) as period
 ),
 
+-- A day that no chart shows is in no week and no month either.
+known_days as materialized (
+    select * from kpis.known_days
+),
+
 bought as (
     select
         purchases.app_id,
@@ -21,6 +26,7 @@ bought as (
         sum(purchases.quantity) filter (purchases.is_activity) as buyers_units,
         count(*) filter (purchases.is_activity) as buyers_purchases
     from core.purchases as purchases
+    inner join known_days on purchases.app_id = known_days.app_id and purchases.purchase_date between known_days.first_date and known_days.last_date
     cross join kinds
     group by all
 ),
@@ -29,6 +35,7 @@ active as (
     -- All endpoints, whether they buy or not.
     select days.app_id, kinds.period, period_date(days.activity_date, kinds.period) as period_date, count(distinct days.subject_id)::double as endpoints
     from active_days() as days
+    inner join known_days on days.app_id = known_days.app_id and days.activity_date between known_days.first_date and known_days.last_date
     cross join kinds
     group by all
 ),

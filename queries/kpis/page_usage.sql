@@ -5,6 +5,11 @@ kinds as (
     select unnest(['day', 'week', 'month']) as period
 ),
 
+-- A day that no chart shows is in no week and no month either.
+known_days as materialized (
+    select * from kpis.known_days
+),
+
 active as (
     select 'endpoint' as subject, app_id, subject_id, activity_date from active_days()
     union all
@@ -32,6 +37,7 @@ counted as (
         count(*) filter (visits.subject = 'endpoint' and visits.is_first) as new_endpoints,
         count(*) filter (visits.subject = 'user' and visits.is_first) as new_users
     from visits
+    inner join known_days on visits.app_id = known_days.app_id and visits.activity_date between known_days.first_date and known_days.last_date
     cross join kinds
     group by all
 ),
@@ -80,7 +86,9 @@ returns as (
 ),
 
 sessions as materialized (
-    select app_id, endpoint_id, nullif(user_id, '') as user_id, session_date, started_at from core.sessions
+    select sessions.app_id, sessions.endpoint_id, nullif(sessions.user_id, '') as user_id, sessions.session_date, sessions.started_at
+    from core.sessions as sessions
+    inner join known_days on sessions.app_id = known_days.app_id and sessions.session_date between known_days.first_date and known_days.last_date
 ),
 
 opened as (
@@ -154,5 +162,6 @@ select
     case signings.event_type when '_userauth.sign_in' then 'usage_sign_ins' when '_userauth.sign_up' then 'usage_sign_ups' else 'usage_sign_in_failures' end,
     signings.app_id, kinds.period, period_date(signings.event_date, kinds.period), null, sum(signings.events), null
 from signings
+inner join known_days on signings.app_id = known_days.app_id and signings.event_date between known_days.first_date and known_days.last_date
 cross join kinds
 group by all

@@ -2,18 +2,8 @@
 -- Weeks begin on Monday. last_date: its last day. known_date: the last of its days of which the lake knows anything: what happens after it nobody has seen.
 -- is_complete: its last day is over. Clock: event_timestamp, which of an e-mail's events is when it was sent. Zone: the app's.
 with
-ranges as (
-    select app_id, min(event_date) as first_date, max(event_date) as last_date
-    from core.events
-    -- A clock that is ahead of ours, or was never set, makes no calendar; archives that people import may be older than SDKs.
-    where not is_future
-      and event_timestamp < _appended_at + interval 1 day
-      and (event_timestamp >= timestamptz '2015-01-01 00:00:00+00' or coalesce(source, '') like 'import:%')
-    group by app_id
-),
-
 days as (
-    select app_id, last_date as newest_date, unnest(generate_series(first_date, last_date, interval 1 day))::date as day from ranges
+    select app_id, last_date as newest_date, unnest(generate_series(first_date, last_date, interval 1 day))::date as day from kpis.known_days
 ),
 
 periods as (
