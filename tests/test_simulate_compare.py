@@ -1,16 +1,22 @@
 """What a ledger is compared in: figures that it has, in its own zone; what is no ledger is refused, and the error says why."""
 
+import copy
+import functools
 import json
+import re
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from pipeline.commands import simulate as command
 from pipeline.config import load_settings
 from pipeline.simulate.compare import COMPARED, compare_ledger, find_missing
 from pipeline.simulate.ledger import Ledger
+from pipeline.simulate.message_figures import CORE_FIGURES, KPI_FIGURES
 from pipeline.simulate.plan import Plan
 from schemas.errors import UsageError
 from tests.conftest import headwater
@@ -42,7 +48,7 @@ def test_a_ledger_from_before_messages_and_zones_has_days_of_utc_and_its_message
 
 
 # One phone bought three mugs at 5 EUR in one session; c1 wrote an e-mail that a person clicked twice, and sent a push; a journey's e-mail was opened; a text cost 645.
-# A phone whose clock is two days ahead is on a day that no chart shows, and in no figure of days here.
+# A phone whose clock is eight days ahead is on a day of a week and a month that no chart shows, and in no figure of days here.
 JOURNEY: dict[str, Any] = {
     "journey_id": "j1",
     "journey_run_id": "r1",
@@ -56,45 +62,158 @@ SHOP = [
     decision("PUSH"),
     *(mail(kind, secs, **JOURNEY) for kind, secs in (("send", 0), ("open", 60))),
     text("SUCCESS", 5, 645.0),
-    event(endpoint_id="phone-2", event_timestamp=at(days=2), _appended_at=at()),
+    event(endpoint_id="phone-2", event_timestamp=at(days=8), _appended_at=at()),
 ]
-DAY: dict[str, Any] = {"events": 9, "active_endpoints": 1, "named_users": 0, "sessions": 1, "purchases": 1, "revenue": 15.0}
-AHEAD: dict[str, Any] = {"events": 1, "active_endpoints": 1, "named_users": 0, "sessions": 1, "purchases": 0, "revenue": 0.0}
+SUMS: dict[str, Any] = {"events": 9, "named_users": 0, "sessions": 1, "purchases": 1, "units": 3, "revenue": 15.0}
+WHO = {"active_endpoints": 1, "active_users": 0, "buyers": 1, "paying_users": 1, "reached_endpoints": 2, "opted_out_endpoints": 0}
+AHEAD: dict[str, Any] = {name: int(name in ("events", "sessions", "active_endpoints")) for name in SUMS | WHO}
+
+
+def messages(**given: float) -> dict[str, float]:
+    """One message that was sent to an endpoint and nothing more is known of, but what is given."""
+    one = {"sent": 1, "unless_hardbounced": 1, "unless_bounced": 1, "reached_endpoints": 1}
+    return dict.fromkeys((*CORE_FIGURES, *KPI_FIGURES), 0) | one | given
+
+
+OPENED = (
+    "opened",
+    "opens",
+    "all_opened",
+    "opened_of_sent",
+    "opened_of_unless_hardbounced",
+    "people_opened_of_unless_hardbounced",
+    "opened_endpoints",
+)
 MESSAGES = {
-    "EMAIL": {"c1": {"sent": 1, "delivered": 1, "clicks": 2}, "j1": {"sent": 1, "opened": 1}},
-    "PUSH": {"c1": {"sent": 1, "delivered": 1}},
-    "SMS": {"transactional": {"sent": 1, "delivered": 1, "price_millicents": 645.0}},
+    "EMAIL": {"c1": messages(delivered=1, clicked=1, clicks=2, clicked_endpoints=1), "j1": messages(**dict.fromkeys(OPENED, 1))},
+    "PUSH": {"c1": messages(delivered=1)},
+    "SMS": {"transactional": messages(delivered=1, parts=2, delivered_parts=2, price_millicents=645.0)},
 }
+TRUTH = NOTHING | {
+    "dates": {"2026-11-23": SUMS | WHO, "2026-12-01": AHEAD},
+    "weeks": {"2026-11-23": dict(WHO), "2026-11-30": dict(AHEAD)},
+    "months": {"2026-11-01": dict(WHO), "2026-12-01": dict(AHEAD)},
+    "messages": MESSAGES,
+}
+DAY, WEEK, MONTH = "2026-11-23", "week 2026-11-23", "2026-11"
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[duckdb.DuckDBPyConnection]:
+    with memory_lake(load_settings(), SHOP) as con:
+        yield con
+
+
+def named(shop: duckdb.DuckDBPyConnection, *path: str) -> set[str]:
+    """The figures of charts and KPIs that differ when that of the ledger at `path` is one more."""
+    ledger: dict[str, Any] = copy.deepcopy(TRUTH)
+    figures = functools.reduce(lambda inside, name: inside[name], path[:-1], ledger)
+    figures[path[-1]] += 1
+    compared = compare_ledger(ledger, lambda sql: shop.execute(sql).fetchall())
+    return {name.removeprefix("kpis.") for name, expected, found in compared if name.startswith("kpis.") and expected != found}
 
 
 @pytest.mark.parametrize(
-    ("day", "messages", "named"),
+    ("path", "charts"),
     [
-        ({}, {}, []),
-        ({"active_endpoints": 2}, {}, ["usage_daily_active_endpoints.2026-11-23"]),
-        ({"sessions": 2}, {}, ["usage_sessions.2026-11", "usage_sessions.2026-11-23"]),
-        ({"purchases": 2}, {}, ["revenue_purchases.2026-11", "revenue_purchases.2026-11-23"]),
-        ({"revenue": 15.01}, {}, ["revenue_total.2026-11", "revenue_total.2026-11-23"]),
-        ({}, {"PUSH": {"c1": {"sent": 2, "delivered": 1}}}, ["attempted-deliveries-grouped-by-campaign-activity.c1"]),
-        ({}, {"PUSH": {"c1": {"sent": 1, "delivered": 0}}}, ["delivery-rate-reported.c1"]),
-        ({}, {"PUSH": {"c1": {"sent": 1, "delivered": 1, "opened": 1}}}, ["direct-push-opens-grouped-by-campaign-activity.c1"]),
         (
-            {},
-            {"SMS": {"transactional": {"sent": 1, "delivered": 1, "price_millicents": 1.0}}},
-            ["txn-sms-total-price-grouped-by-country.transactional"],
+            ("dates", DAY, "active_endpoints"),
+            ["usage_daily_active_endpoints.D", "usage_sessions_per_endpoint.D/", "revenue_per_endpoint.D/"],
         ),
         (
-            {},
-            {"EMAIL": {"c1": {"sent": 1, "delivered": 1, "clicks": 3}, "j1": {"sent": 1, "opened": 2}}},
-            ["clicks-by-people.c1", "clicks-grouped-by-campaign-activity.c1", "journey-emails-opened-by-people.j1"],
+            ("weeks", DAY, "active_endpoints"),
+            ["usage_daily_active_endpoints.W", "usage_sessions_per_endpoint.W/", "revenue_per_endpoint.W/"],
         ),
+        (("months", "2026-11-01", "active_users"), ["usage_daily_active_users.M"]),
+        (("weeks", DAY, "paying_users"), ["revenue_paying_users.W"]),
+        (("months", "2026-11-01", "buyers"), ["revenue_purchases_per_endpoint.M/"]),
+        (("dates", DAY, "opted_out_endpoints"), ["campaigns_opt_out_rate.D"]),
+        (("weeks", DAY, "reached_endpoints"), ["campaigns_opt_out_rate.W/"]),
+        # These add up.
+        (
+            ("dates", DAY, "sessions"),
+            [f"{chart}.{period}" for chart in ("usage_sessions", "usage_sessions_per_endpoint") for period in "DWM"],
+        ),
+        (("dates", DAY, "units"), [f"revenue_units_sold.{period}" for period in "DWM"]),
+        (
+            ("dates", DAY, "purchases"),
+            [f"{chart}.{period}" for chart in ("revenue_purchases", "revenue_purchases_per_endpoint") for period in "DWM"],
+        ),
+        (("dates", DAY, "revenue"), [f"{chart}.{period}" for chart in ("revenue_total", "revenue_per_endpoint") for period in "DWM"]),
+        # No chart shows a day that is still to come, its week or its month.
+        (("dates", "2026-12-01", "sessions"), []),
+        (("weeks", "2026-11-30", "active_endpoints"), []),
+        (("months", "2026-12-01", "active_endpoints"), []),
     ],
 )
-def test_a_figure_that_charts_or_kpis_show_otherwise_is_named(day: dict[str, Any], messages: dict[str, Any], named: list[str]) -> None:
-    ledger = NOTHING | {"dates": {"2026-11-23": DAY | day, "2026-11-25": AHEAD}, "messages": MESSAGES | messages}
-    compared = compare(ledger, *SHOP)
-    found = sorted(name for name, expected, counted in compared if name.startswith("kpis.") and expected != counted)
-    assert found == [f"kpis.{name}" for name in named]
+def test_a_figure_of_a_day_a_week_or_a_month_that_charts_show_otherwise_is_named(
+    shop: duckdb.DuckDBPyConnection, path: tuple[str, ...], charts: list[str]
+) -> None:
+    periods = {".D": f".{DAY}", ".W": f".{WEEK}", ".M": f".{MONTH}", "/": ".denominator"}
+    assert named(shop, *path) == {
+        functools.reduce(lambda name, short: name.replace(short, periods[short]), periods, chart) for chart in charts
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "measures"),
+    [
+        (("PUSH", "c1", "sent"), ["attempted-deliveries", "successful-delivery-rate/", "delivery-rate-reported/"]),
+        (("PUSH", "c1", "unless_hardbounced"), ["successful-deliveries", "successful-delivery-rate", "push-open-rate/"]),
+        (("PUSH", "c1", "delivered"), ["delivery-rate-reported"]),
+        (("PUSH", "c1", "all_opened"), ["direct-push-opens"]),
+        (("PUSH", "c1", "opened_of_unless_hardbounced"), ["push-open-rate"]),
+        (("PUSH", "c1", "reached_endpoints"), ["unique-deliveries"]),
+        (("EMAIL", "c1", "hardbounced"), ["hard-bounce-rate", "hard-bounce-rate-of-delivered"]),
+        (("EMAIL", "c1", "clicks"), ["clicks", "clicks-by-people"]),
+        (("EMAIL", "c1", "opened_of_delivered"), ["email-open-rate-of-reported"]),
+        (("EMAIL", "c1", "people_opened_of_unless_hardbounced"), ["email-open-rate-by-people"]),
+        (("EMAIL", "j1", "unless_bounced"), ["emails-delivered"]),
+        (("EMAIL", "j1", "opened"), ["emails-opened-by-people"]),
+        (("EMAIL", "j1", "softbounced"), ["emails-softbounced"]),
+        (("EMAIL", "j1", "rejected"), ["emails-rejected"]),
+        (("EMAIL", "j1", "opt_outs"), ["emails-unsubscribed"]),
+        (("SMS", "transactional", "failed"), ["txn-sms-error-distribution"]),
+        (("SMS", "transactional", "parts"), ["txn-sms-sent-by-parts", "txn-sms-average-price-by-parts/"]),
+        (("SMS", "transactional", "delivered_parts"), ["txn-sms-delivered-by-parts"]),
+        (("SMS", "transactional", "price_millicents"), ["txn-sms-total-price", "txn-sms-average-price", "txn-sms-average-price-by-parts"]),
+        # No KPI counts these.
+        (("SMS", "transactional", "opted_out"), []),
+        (("EMAIL", "c1", "machine_opened"), []),
+    ],
+)
+def test_a_figure_of_messages_that_kpis_show_otherwise_is_named(
+    shop: duckdb.DuckDBPyConnection, path: tuple[str, str, str], measures: list[str]
+) -> None:
+    found = named(shop, "messages", *path)
+    assert {name.split(".")[1] for name in found} <= {path[1]}
+    # What a KPI is grouped by changes no sum.
+    assert {re.sub(rf"^journey-|-grouped-by-[a-z-]+|\.{path[1]}", "", name) for name in found} == {
+        measure.replace("/", ".denominator") for measure in measures
+    }
+
+
+def test_a_ledger_from_before_figures_of_weeks_and_of_bounces_is_compared_in_what_it_has(shop: duckdb.DuckDBPyConnection) -> None:
+    old = {name: value for name, value in TRUTH.items() if name not in ("weeks", "months")}
+    old["dates"] = {
+        day: {name: figures[name] for name in ("events", "active_endpoints", "sessions")} for day, figures in TRUTH["dates"].items()
+    }
+    old["messages"] = {
+        channel: {cause: {name: figures[name] for name in ("sent", "delivered")} for cause, figures in causes.items()}
+        for channel, causes in MESSAGES.items()
+    }
+    compared = compare_ledger(old, lambda sql: shop.execute(sql).fetchall())
+    assert {name for name, expected, found in compared if name.startswith(("dates", "messages", "kpis")) and expected != found} == set()
+    figures = {name.rsplit(".", maxsplit=1)[-1] for name, _, _ in compared if name.startswith(("dates", "messages"))}
+    assert figures == {"events", "active_endpoints", "sessions", "sent", "delivered"}
+    asked = {re.sub(r"-grouped-by-[a-z-]+", "", name.split(".")[1]) for name, _, _ in compared if name.startswith("kpis.")}
+    assert asked == {
+        *("usage_daily_active_endpoints", "usage_sessions", "usage_sessions_per_endpoint", "revenue_per_endpoint"),
+        *("attempted-deliveries", "successful-delivery-rate", "delivery-rate-reported", "hard-bounce-rate", "email-open-rate-of-sent"),
+        *("email-open-rate-of-reported", "journey-emails-sent", "emails-sent", "journey-emails-delivered-reported"),
+        *("txn-emails-sent", "txn-emails-delivered-reported", "txn-emails-delivery-rate", "txn-emails-complaint-rate"),
+        *("txn-sms-sent", "txn-sms-delivered", "txn-sms-delivery-rate", "txn-sms-average-price"),
+    }
 
 
 @pytest.mark.parametrize("name", ["app", *(name for name in COMPARED if name != "messages")])

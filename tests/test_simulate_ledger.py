@@ -11,7 +11,8 @@ import pytest
 
 from pipeline import simulate
 from pipeline.simulate.compare import COMPARED
-from pipeline.simulate.ledger import LEDGER_KEYS, Ledger
+from pipeline.simulate.ledger import Ledger
+from pipeline.simulate.ledger_keys import LEDGER_KEYS
 from pipeline.simulate.plan import DAY, MINUTE, Plan
 from pipeline.simulate.records import DUPLICATE, LANDED, Message
 from pipeline.simulate.timeline import Timeline, simulate_live
@@ -92,9 +93,39 @@ def test_days_begin_at_midnight_of_the_zone(zone: str, midnight: datetime, day_b
     ledger.add([event(at_ms - 1, session="a"), event(at_ms, session="a"), event(at_ms, session="b", user="u", purchase=(250, 2))])
     found = ledger.report()
     assert found["zone"] == zone
+    nobody = {"buyers": 0, "paying_users": 0, "reached_endpoints": 0, "opted_out_endpoints": 0}
+    bought = {"active_endpoints": 1, "active_users": 1, "buyers": 1, "paying_users": 1}
     assert found["dates"] == {
-        day_before: {"events": 1, "active_endpoints": 1, "named_users": 0, "sessions": 1, "purchases": 0, "revenue": 0.0},
-        day: {"events": 2, "active_endpoints": 1, "named_users": 1, "sessions": 1, "purchases": 1, "revenue": 5.0},
+        day_before: nobody
+        | {
+            "events": 1,
+            "named_users": 0,
+            "sessions": 1,
+            "purchases": 0,
+            "units": 0,
+            "revenue": 0.0,
+            "active_endpoints": 1,
+            "active_users": 0,
+        },
+        day: nobody | bought | {"events": 2, "named_users": 1, "sessions": 1, "purchases": 1, "units": 2, "revenue": 5.0},
+    }
+
+
+# The first of October 2026 is a Thursday.
+def test_who_comes_on_several_days_counts_once_a_week_and_a_month() -> None:
+    moments = [("phone", "ann", -1), ("phone", "ann", 0), ("tablet", "ann", 3), ("phone", None, 4)]
+    found = report(*(event(NOON + days * DAY, name, user=user, purchase=(100, 1)) for name, user, days in moments))
+    shown = {
+        kind: {
+            first: tuple(figures[name] for name in ("active_endpoints", "active_users", "buyers", "paying_users"))
+            for first, figures in found[kind].items()
+        }
+        for kind in ("weeks", "months")
+    }
+    # Sunday the 4th is of the week of Monday the 28th; whoever has no name on the 5th is its phone.
+    assert shown == {
+        "weeks": {"2026-09-28": (2, 1, 2, 1), "2026-10-05": (1, 0, 1, 1)},
+        "months": {"2026-09-01": (1, 1, 1, 1), "2026-10-01": (2, 1, 2, 2)},
     }
 
 

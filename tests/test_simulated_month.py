@@ -14,8 +14,9 @@ from pipeline.ask.checks import list_checks
 from pipeline.ask.views import Severity
 from pipeline.config import Settings, load_settings
 from pipeline.simulate import ledger as simulate_ledger
-from pipeline.simulate.compare import COMPARED, compare_ledger, list_differences
-from pipeline.simulate.compare_kpis import CAMPAIGN_KPIS, CHARTS, JOURNEY_KPIS, TRANSACTIONAL_KPIS
+from pipeline.simulate.compare import COMPARED, DAY_NAMES, compare_ledger, list_differences
+from pipeline.simulate.compare_charts import CHARTS
+from pipeline.simulate.kpi_measures import MEASURES
 from pipeline.simulate.ledger import Ledger
 from pipeline.simulate.malformed import KINDS, RARE_KINDS
 from pipeline.simulate.plan import MINUTE, Plan
@@ -61,7 +62,7 @@ def differences(settings: Settings, ledger: dict[str, Any] | None = None, dedup_
 
 
 def named(found: Iterable[str]) -> set[str]:
-    """Which figures, days and campaigns apart: dates.revenue of dates.2026-11-01.revenue, messages.EMAIL.opens of messages.EMAIL.c1.opens, kpis.sms-spend of kpis.sms-spend.c1."""
+    """Which figures, days and campaigns apart: dates.revenue of dates.2026-11-01.revenue, messages.EMAIL.opens of messages.EMAIL.c1.opens, kpis.sms-spend of kpis.sms-spend.c1, kpis.push-open-rate.denominator of kpis.push-open-rate.c1.denominator."""
     parts = [name.split(".") for name in found]
     return {
         ".".join(part for place, part in enumerate(each) if place != {"dates": 1, "messages": 2, "kpis": 2}.get(each[0])) for each in parts
@@ -72,15 +73,25 @@ def test_every_figure_of_the_ledger_is_what_the_views_say_of_a_dirty_month() -> 
     compared = compare(month_settings())
     assert list_differences(compared) == []
     assert {name.split(".")[0] for name, _, _ in compared} == {*COMPARED, "kpis"}
-    # Of each kind of message one KPI, and of each chart one day, are none of nothing.
-    shown = {name for name, expected, _ in compared if expected and name.startswith("kpis.")}
-    # A complaint is so rare that of journeys there is none.
-    assert {name.split(".")[1] for name in shown} | {"journey-emails-complained"} == {
-        *CHARTS,
-        *CAMPAIGN_KPIS,
-        *JOURNEY_KPIS,
-        *TRANSACTIONAL_KPIS,
-    }
+    with simulated_lake(landed(), month_settings()) as con:
+        kpis = con.execute("select kpi_name, denominator is not null from kpis.names").fetchall()
+    # Every KPI that there is, with what a rate divides by, and of each chart days, weeks and months.
+    everything = {f"{name}{part}" for name, is_rate in kpis for part in ("", ".denominator")[: 1 + is_rate]}
+    everything |= {f"{name}{part}" for name, (_, denominator) in CHARTS.items() for part in ("", ".denominator")[: 1 + bool(denominator)]}
+    assert len(kpis) == 90
+    assert {name.removeprefix("kpis.") for name in named(name for name, _, _ in compared) if name.startswith("kpis.")} == everything
+    periods = {(chart, len(name.split(".")[2])) for name, _, _ in compared for chart in CHARTS if name.startswith(f"kpis.{chart}.")}
+    assert periods == {(chart, len(period)) for chart in CHARTS for period in ("2026-10-10", "2026-10", "week 2026-10-12")}
+    # None is held to nothing, but for what is so rare that among the few e-mails of journeys there is none.
+    shown = {name.removeprefix("kpis.") for name in named(name for name, expected, _ in compared if expected) if name.startswith("kpis.")}
+    rare = {f"emails-{what}" for what in ("complained", "rejected", "softbounced", "unsubscribed")}
+    assert everything - shown == {f"journey-{name}" for name in rare} | {f"{name}-grouped-by-journey-activity" for name in rare}
+
+
+def test_every_measure_of_every_kpi_has_its_figures() -> None:
+    with simulated_lake(landed(), month_settings()) as con:
+        measures = con.execute("select distinct family, measure, denominator is not null from kpis.names").fetchall()
+    assert {(family, measure, bool(MEASURES[family][measure].denominator)) for family, measure, _ in measures} == set(measures)
 
 
 def test_the_month_has_each_kind_of_dirt_messages_of_each_channel_and_a_day_of_25_hours() -> None:
@@ -202,7 +213,7 @@ def test_with_another_session_gap_sessions_by_gap_differ(monkeypatch: pytest.Mon
     """The control of the session gap: sessions that a client names stay, and a ledger of the same gap agrees again."""
     settings = month_settings(session_gap_mins=gap_mins)
     found = differences(settings)
-    assert named(found) == {"sessions", "sessions_by_gap", "dates.sessions", "kpis.usage_sessions"}
+    assert named(found) == {"sessions", "sessions_by_gap", "dates.sessions", "kpis.usage_sessions", "kpis.usage_sessions_per_endpoint"}
     (expected, counted), (expected_by_gap, counted_by_gap) = found["sessions"], found["sessions_by_gap"]
     assert (counted > expected) is is_more
     assert counted - expected == counted_by_gap - expected_by_gap
@@ -214,7 +225,8 @@ def test_with_machine_opens_off_machines_are_counted_as_people() -> None:
     """The control of machine opens: what is off moves from machines to people, of e-mails alone."""
     found = differences(month_settings(machine_opens_enabled=False))
     figures = {"opened", "opens", "clicked", "clicks"}
-    kpis = {name for name in (*CAMPAIGN_KPIS, *JOURNEY_KPIS, *TRANSACTIONAL_KPIS) if name.endswith("-by-people")}
+    kpis = {name for measures in MEASURES.values() for name in measures if name.endswith("-by-people")}
+    kpis = {f"journey-{name}" if name.startswith("emails-") else name for name in kpis}
     assert named(found) == {f"messages.EMAIL.{machine}{figure}" for machine in ("", "machine_") for figure in figures} | {
         f"kpis.{name}" for name in kpis
     }
@@ -229,10 +241,10 @@ def test_with_machine_opens_off_machines_are_counted_as_people() -> None:
 def test_with_days_of_utc_only_figures_of_days_differ() -> None:
     """The control of the zone; a ledger that says itself that it counts days of UTC is refused."""
     by_utc = count_truth("UTC")
-    days = {"events", "active_endpoints", "named_users", "sessions", "purchases", "revenue"}
-    assert named(differences(month_settings(), by_utc | {"zone": ZONE})) == {f"dates.{figure}" for figure in days} | {
-        f"kpis.{chart}" for chart in CHARTS
-    }
+    found = named(differences(month_settings(), by_utc | {"zone": ZONE}))
+    charts = {f"kpis.{chart}{part}" for chart, parts in CHARTS.items() for part in ("", ".denominator")[: 1 + bool(parts[1])]}
+    # So few opt out that all may do so of messages of the middle of a day.
+    assert found | {"kpis.campaigns_opt_out_rate"} == {f"dates.{figure}" for figure in DAY_NAMES} | charts
     with pytest.raises(
         UsageError, match=r"app 'shop' in the zone UTC, and the settings report them in America/New_York; expected the same"
     ):

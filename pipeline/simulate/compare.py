@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.simulate.compare_kpis import Ask, compare_kpis
+from pipeline.simulate.compare_charts import Ask
+from pipeline.simulate.compare_kpis import compare_kpis
+from pipeline.simulate.message_figures import CORE_FIGURES
 from schemas.errors import UsageError
 
 
@@ -21,7 +23,12 @@ def compare_ledger(ledger: Mapping[str, Any], ask: Ask) -> list[tuple[str, Any, 
     found = _ask_figures(ask, app) | _ask_dead_letters(ask, app) | _ask_messages(ask, app) | _ask_types(ask, app) | _ask_dates(ask, app)
     expected = _flatten({name: ledger[name] for name in known})
     found["sent"] = found["landed"] + found["duplicates"] + sum(count for name, count in found.items() if name.startswith("dead_letters."))
-    names = [name for name in sorted({**expected, **found}, key=_order) if name.split(".", maxsplit=1)[0] in known]
+    asked = _find_asked(expected)
+    names = [
+        name
+        for name in sorted({**expected, **found}, key=_order)
+        if (group := name.split(".", maxsplit=1)[0]) in known and (group not in asked or _last(name) in asked[group])
+    ]
     return [(name, expected.get(name, 0), found.get(name, 0)) for name in names] + compare_kpis(ledger, ask)
 
 
@@ -56,8 +63,23 @@ COMPARED = [
     "dates",
 ]
 TEXT_NAMES = ("parts", "price_millicents")
+# What core says of days; of the other figures of days charts alone speak, as KPIs do of other figures of messages.
+DAY_NAMES = ("events", "active_endpoints", "named_users", "active_users", "sessions", "purchases", "units", "revenue")
 # Ledgers of earlier versions lack these.
 ADDED_LATER = ["messages"]
+
+
+def _find_asked(expected: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Of days and messages, the figures of which core speaks and that the ledger has; one of nothing is asked for all."""
+    asked: dict[str, set[str]] = {"dates": set(DAY_NAMES), "messages": {*CORE_FIGURES, *TEXT_NAMES}}
+    for group, figures in asked.items():
+        had = {_last(name) for name in expected if name.startswith(f"{group}.")}
+        asked[group] = figures & had or figures
+    return asked
+
+
+def _last(name: str) -> str:
+    return name.rsplit(".", maxsplit=1)[-1]
 
 
 def _check_zone(app: str, counted: str, reported: str) -> None:
@@ -109,15 +131,13 @@ def _ask_dead_letters(ask: Ask, app: str) -> dict[str, Any]:
 
 
 def _ask_messages(ask: Ask, app: str) -> dict[str, Any]:
-    names = (
-        *("sent", "delivered", "bounced", "complained", "opted_out", "opened", "opens", "machine_opened", "machine_opens"),
-        *("clicked", "clicks", "machine_clicked", "machine_clicks"),
-    )
     rows = ask(
         f"""
         select
             channel || '.' || coalesce(campaign_id, journey_id, 'transactional'),
-            count(sent_at), count(delivered_at), count(bounced_at), count(complained_at), count(opted_out_at),
+            count(sent_at), count(delivered_at), count(bounced_at),
+            count(*) filter (bounce_type = 'hard'), count(*) filter (bounce_type = 'soft'),
+            count(sent_at) filter (rejected_at is not null), count(failed_at), count(complained_at), count(opted_out_at), sum(opt_out_count)::bigint,
             count(opened_at), sum(open_count)::bigint, count(machine_opened_at), sum(machine_open_count)::bigint,
             count(clicked_at), sum(click_count)::bigint, count(machine_clicked_at), sum(machine_click_count)::bigint
         from core.deliveries
@@ -135,7 +155,7 @@ def _ask_messages(ask: Ask, app: str) -> dict[str, Any]:
         """
     )
     amounts = {f"messages.SMS.{cause}.{name}": amount for cause, *sums in texts for name, amount in zip(TEXT_NAMES, sums, strict=True)}
-    return {f"messages.{what}.{name}": count for what, *counts in rows for name, count in zip(names, counts, strict=True)} | amounts
+    return {f"messages.{what}.{name}": count for what, *counts in rows for name, count in zip(CORE_FIGURES, counts, strict=True)} | amounts
 
 
 def _ask_types(ask: Ask, app: str) -> dict[str, Any]:
@@ -148,8 +168,10 @@ def _ask_dates(ask: Ask, app: str) -> dict[str, Any]:
         "events": f"select event_date::varchar, count(*) from core.events where app_id = '{app}' group by 1",
         "active_endpoints": f"select activity_date::varchar, count(*) from core.endpoint_days where app_id = '{app}' group by 1",
         "named_users": f"select event_date::varchar, count(distinct user_id) from core.events where app_id = '{app}' group by 1",
+        "active_users": f"select activity_date::varchar, count(*) from core.user_days where app_id = '{app}' group by 1",
         "sessions": f"select session_date::varchar, count(*) from core.sessions where app_id = '{app}' group by 1",
         "purchases": f"select purchase_date::varchar, count(*) from core.purchases where app_id = '{app}' group by 1",
+        "units": f"select purchase_date::varchar, sum(quantity)::bigint from core.purchases where app_id = '{app}' group by 1",
         "revenue": f"select purchase_date::varchar, round(sum(revenue), 2) from core.purchases where app_id = '{app}' group by 1",
     }
     return {f"dates.{day}.{name}": value for name, sql in asked.items() for day, value in ask(sql)}

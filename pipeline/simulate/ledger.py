@@ -4,10 +4,11 @@ The definitions are those of queries/README.md, in plain Python; nothing here is
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pipeline.simulate.local_days import LocalDays, name_day
-from pipeline.simulate.message_ledger import MessageLedger
+from pipeline.simulate.local_days import LocalDays, first_of_month, first_of_week, name_day
+from pipeline.simulate.message_ledger import Days, MessageLedger
 from pipeline.simulate.plan import DAY, MINUTE, Plan
 from pipeline.simulate.records import DUPLICATE, LANDED, Message
 
@@ -28,13 +29,16 @@ class Ledger:
         self._types: Counter[str] = Counter()
         self._events: Counter[int] = Counter()
         self._endpoints: set[str] = set()
-        self._active: defaultdict[int, set[str]] = defaultdict(set)
-        self._users: defaultdict[int, set[str]] = defaultdict(set)
+        self._active: Days = defaultdict(set)
+        self._users: Days = defaultdict(set)
+        self._active_users: Days = defaultdict(set)
+        self._buyers: Days = defaultdict(set)
+        # Users, and endpoints of purchases that name none.
+        self._payers: Days = defaultdict(set)
         self._started: dict[tuple[str, str], int] = {}
         self._times: defaultdict[str, list[int]] = defaultdict(list)
         self._with_sessions: set[str] = set()
         self._purchases: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
-        self._buyers: set[str] = set()
         self._delayed = 0
         self._bot_events = 0
         self._is_activity: dict[str, bool] = {}
@@ -70,13 +74,16 @@ class Ledger:
                     self._started[endpoint_id, session_id] = event_ms
         if user_id is not None:
             self._users[day].add(user_id)
+            if is_activity:
+                self._active_users[day].add(user_id)
         if purchase is not None:
             cents, quantity = purchase
             bought = self._purchases[day]
             bought[0] += 1
             bought[1] += quantity
             bought[2] += cents * quantity
-            self._buyers.add(endpoint_id)
+            self._buyers[day].add(endpoint_id)
+            self._payers[day].add(f"endpoint {endpoint_id}" if user_id is None else f"user {user_id}")
         if arrival_ms - event_ms > DAY and not event_type.startswith("_email."):
             self._delayed += 1
         self._bot_events += is_bot
@@ -84,7 +91,7 @@ class Ledger:
             self._messages.add(fact, endpoint_id, event_ms, arrival_ms)
 
     def report(self) -> dict[str, Any]:
-        """All figures, by the keys that `LEDGER_KEYS` explains."""
+        """All figures, by the keys that ledger_keys.py explains."""
         opened_by_gap = [at for times in self._times.values() for at in _open_sessions(times)]
         # An endpoint that sends session ids only now and then would need rule 2 of queries/README.md; nobody here does.
         assert not self._with_sessions & self._times.keys()
@@ -92,6 +99,15 @@ class Ledger:
         purchases = [sum(column) for column in zip(*self._purchases.values(), strict=True)] or [0, 0, 0]
         dead = {reason: count for reason, count in sorted(self._outcomes.items()) if reason not in (LANDED, DUPLICATE)}
         plan = self._plan
+        reached, opted_out = self._messages.find_reached(self._day_of)
+        subjects: dict[str, Days] = {
+            "active_endpoints": self._active,
+            "active_users": self._active_users,
+            "buyers": self._buyers,
+            "paying_users": self._payers,
+            "reached_endpoints": reached,
+            "opted_out_endpoints": opted_out,
+        }
         return {
             "app": plan.app,
             "seed": plan.seed,
@@ -107,7 +123,7 @@ class Ledger:
             "endpoints": len(self._endpoints),
             "active_endpoints": len(set().union(*self._active.values())),
             "named_users": len(set().union(*self._users.values())),
-            "buyers": len(self._buyers),
+            "buyers": len(set().union(*self._buyers.values())),
             "sessions": sessions.total(),
             "sessions_by_gap": len(opened_by_gap),
             "purchases": purchases[0],
@@ -118,44 +134,30 @@ class Ledger:
             "messages": self._messages.report(),
             "dates": {
                 name_day(day): {
-                    "events": self._events[day],
-                    "active_endpoints": len(self._active.get(day, ())),
+                    "events": count,
                     "named_users": len(self._users.get(day, ())),
                     "sessions": sessions[day],
                     "purchases": self._purchases[day][0],
+                    "units": self._purchases[day][1],
                     "revenue": self._purchases[day][2] / 100,
+                    **{name: len(who.get(day, ())) for name, who in subjects.items()},
                 }
-                for day in sorted(self._events)
+                for day, count in sorted(self._events.items())
             },
+            "weeks": _count_by(first_of_week, self._events, subjects),
+            "months": _count_by(first_of_month, self._events, subjects),
         }
 
 
-LEDGER_KEYS = {
-    "app": "the app; figures of the lake are compared for this app alone",
-    "seed": "seed of the run",
-    "users": "people of the shop",
-    "dirty": "share of messages that something happened to",
-    "zone": "zone whose days `dates` are: the app's, by the settings of the run",
-    "sent": "records sent: landed, duplicates and dead letters",
-    "bytes": "size of their values",
-    "landed": "records that become events",
-    "duplicates": "records that repeat an earlier one in app, endpoint, event id, type and timestamp",
-    "dead_letters": "records that cannot become events, by reason",
-    "event_types": "events by type",
-    "endpoints": "distinct endpoints of events",
-    "active_endpoints": "distinct endpoints with activity",
-    "named_users": "distinct users that events name",
-    "buyers": "distinct endpoints with a purchase",
-    "sessions": "sessions",
-    "sessions_by_gap": "sessions of endpoints whose SDK sends no session id",
-    "purchases": "purchases",
-    "units": "sum of their quantities",
-    "revenue": "sum of price times quantity, USD",
-    "delayed_events": "events other than e-mail's that arrived more than 24 hours after they happened",
-    "bot_events": "events of crawlers",
-    "messages": "by channel and campaign, journey or `transactional`: messages sent, delivered, bounced, complained, opted_out; opened and clicked by people and by machines (machine_), and how often (opens, clicks); of SMS also parts, and price_millicents in thousandths of a US cent",
-    "dates": "for each day, in `zone`, of event_timestamp (of wrong clocks corrected): events, active_endpoints, named_users, sessions (that started), purchases, revenue",
-}
+def _count_by(first_day: Callable[[int], int], days: Iterable[int], subjects: Mapping[str, Days]) -> dict[str, dict[str, int]]:
+    """How many of each there are in the periods of `days`, by the first day: who comes on several days counts once."""
+    periods: defaultdict[int, list[int]] = defaultdict(list)
+    for day in sorted(days):
+        periods[first_day(day)].append(day)
+    return {
+        name_day(first): {name: len(set().union(*(who.get(day, ()) for day in inside))) for name, who in subjects.items()}
+        for first, inside in periods.items()
+    }
 
 
 def _open_sessions(times: list[int]) -> list[int]:

@@ -32,3 +32,13 @@ class LocalDays:
 def name_day(day: int) -> str:
     """The ISO date of a day since 1970."""
     return date.fromordinal(EPOCH + day).isoformat()
+
+
+def first_of_week(day: int) -> int:
+    """The Monday on or before a day; the first of January 1970 was a Thursday."""
+    return day - (day + 3) % 7
+
+
+def first_of_month(day: int) -> int:
+    """The first day of a day's month."""
+    return day - date.fromordinal(EPOCH + day).day + 1

@@ -12,7 +12,7 @@ class Fact(NamedTuple):
 
     `kind` is the last part of the event type, or of a decision its status; `cause` the campaign or journey, "" for none; `message` what tells it from
     other messages to the same endpoint; of opens and clicks `agent`, and `touched`, the link or the address; of texts their parts, and the price
-    in thousandths of a US cent where the record says it.
+    in thousandths of a US cent where the record says it. `is_of_campaign` tells a campaign's cause from a journey's.
     """
 
     channel: str
@@ -23,6 +23,7 @@ class Fact(NamedTuple):
     touched: str = ""
     parts: int = 0
     price: float = 0.0
+    is_of_campaign: bool = False
 
 
 class Message(NamedTuple):
@@ -52,4 +53,5 @@ class Message(NamedTuple):
 def build_fact(channel: str, kind: str, ids: Mapping[str, str], message_id: str = "", agent: str = "", touched: str = "") -> Fact:
     """A fact of the message that `ids` of a campaign or a journey caused; without any, it is the message's own id that tells it apart."""
     message = ids.get("campaign_activity_id") or ":".join(ids[name] for name in ("journey_run_id", "journey_activity_id") if name in ids)
-    return Fact(channel, kind, ids.get("campaign_id") or ids.get("journey_id", ""), message or message_id, agent, touched)
+    cause = ids.get("campaign_id") or ids.get("journey_id", "")
+    return Fact(channel, kind, cause, message or message_id, agent, touched, is_of_campaign="campaign_id" in ids)

@@ -76,7 +76,9 @@ class Session:
                 self._session_id,
                 purchase,
                 behind_ms=20 - device.skew_ms,
-                fact=Fact("IN_APP", event_type.split(".")[1], campaign_id, self._session_id or "") if campaign_id else None,
+                fact=Fact("IN_APP", event_type.split(".")[1], campaign_id, self._session_id or "", is_of_campaign=True)
+                if campaign_id
+                else None,
             )
         )
         if pause_ms:
