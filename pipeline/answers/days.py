@@ -23,6 +23,7 @@ _BACK = re.compile(r"-(\d{1,5})([dw])")
 FromDay = Annotated[str, typer.Option("--from", metavar="DAY", help=f"First day: {EXPECTED}. Without it, {DAYS_ASKED} days up to --to.")]
 ToDay = Annotated[str, typer.Option("--to", metavar="DAY", help="Last day, included. Without it, today.")]
 App = Annotated[str, typer.Option("--app", help="One app, by its id. Without it, all apps.")]
+Subject = Annotated[str, typer.Option("--subject", help="Whom to count: endpoint or user.")]
 
 
 @dataclass(frozen=True)

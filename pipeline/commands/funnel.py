@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipeline.answers.answer import AsCsv, AsJson, PngFile, write
-from pipeline.answers.days import App, FromDay, ToDay, describe_zone, read_days
+from pipeline.answers.days import App, FromDay, Subject, ToDay, describe_zone, read_days
 from pipeline.answers.funnel_question import FunnelAsked, ask_funnel
 from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
@@ -23,7 +23,7 @@ def funnel(
     within: Annotated[str, typer.Option("--within", help="Time from the first step to the last, for example 30m, 2h, 7d.")] = "1d",
     by: Annotated[str, typer.Option("--by", help="A column (platform, country, ...) or attribute of the first step's event.")] = "",
     order: Annotated[str, typer.Option("--order", help="strict: one after the other; any: in whatever order.")] = "strict",
-    subject: Annotated[str, typer.Option("--subject", help="Whom to count: endpoint or user.")] = "endpoint",
+    subject: Subject = "endpoint",
     app_id: App = "",
     png: PngFile = None,
     as_json: AsJson = False,

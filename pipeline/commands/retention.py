@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from pipeline.answers.answer import AsCsv, AsJson, PngFile, write
-from pipeline.answers.days import App, FromDay, ToDay, describe_zone, read_days
+from pipeline.answers.days import App, FromDay, Subject, ToDay, describe_zone, read_days
 from pipeline.answers.retention_question import RetentionAsked, ask_retention
 from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
@@ -25,7 +25,7 @@ def retention(
     kind: Annotated[
         str, typer.Option("--kind", help="first_time: cohorts of the first start ever; recurring: of each period with a start.")
     ] = "first_time",
-    subject: Annotated[str, typer.Option("--subject", help="Whom to count: endpoint or user.")] = "endpoint",
+    subject: Subject = "endpoint",
     app_id: App = "",
     png: PngFile = None,
     as_json: AsJson = False,
