@@ -86,11 +86,25 @@ def test_cohorts_of_first_months_are_those_counted_from_the_text(lake: duckdb.Du
     assert len(expected) == 18 + 17 + 16
 
 
-def test_customers_of_january_and_what_became_of_them(lake: duckdb.DuckDBPyConnection) -> None:
+def test_customers_of_january_and_what_became_of_them(lake: duckdb.DuckDBPyConnection, orders: list[Order]) -> None:
     rows = lake.execute(
-        "select cohort_size, returned_count, is_complete from retention('1997-01-01', '1997-03-15', period := 'month') limit 3"
-    )
-    assert [complete for _, _, complete in rows.fetchall()] == [True, True, False]
+        """
+        select cohort_date, period_no, cohort_size, returned_count, is_complete
+        from retention('1997-01-01', '1997-03-15', period := 'month')
+        -- The first cohort, from its first month on.
+        where cohort_date = date '1997-01-01'
+        order by period_no
+        """
+    ).fetchall()
+    january = {customer for customer, day, _ in orders if month(day) == (1997, 1)}
+    # Of March the question sees the days up to the 15th.
+    came = [
+        {customer for customer, day, _ in orders if month(day) == (1997, number) and day <= date(1997, 3, 15)} & january
+        for number in (1, 2, 3)
+    ]
+    # Everybody comes in the month of the start; so many of them in February, and in half of March.
+    assert [len(each) for each in came] == [7846, 1157, 586]
+    assert rows == [(date(1997, 1, 1), number, 7846, len(each), number < 2) for number, each in enumerate(came)]
 
 
 def test_scores_of_customers_are_fifths(lake: duckdb.DuckDBPyConnection, orders: list[Order]) -> None:
