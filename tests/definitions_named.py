@@ -1,4 +1,4 @@
-"""The pytest plugin by which a run of all tests fails when a view or macro is in no SQL that a test ran, or a check returned rows in none.
+"""The pytest plugin by which a run of all tests fails when a view or macro is in no SQL that returned something to a test, or a check returned rows to none.
 
 What runs SQL for tests notes it here; each test hands its notes on with its report, through pytest-xdist too, and those of tests that passed count.
 """
@@ -18,7 +18,7 @@ _returned: set[str] = set()
 
 
 def note_names(names: Iterable[str]) -> None:
-    """SQL that names these was run; what is no view and no macro is passed over later."""
+    """SQL that names these returned something: rows, and not of nulls and zeros alone; what is no view and no macro is passed over later."""
     _named.update(names)
 
 
@@ -57,11 +57,11 @@ class EveryDefinition:
 
     @property
     def problems(self) -> list[str]:
-        # A check that is only asked proves nothing: it may never return a row.
+        # What is only asked proves nothing: it may never return a row.
         checks = {name for name in self._library.definitions if name.startswith(PREFIX)}
         unnamed = sorted(self._library.definitions.keys() - checks - self._named)
         silent = sorted(checks - self._returned)
-        found = [f"views and macros in no SQL of a test: {', '.join(unnamed)}"] if unnamed else []
+        found = [f"views and macros that said something in no SQL of a test: {', '.join(unnamed)}"] if unnamed else []
         return found + ([f"checks that returned rows in no test: {', '.join(silent)}"] if silent else [])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -75,7 +75,7 @@ class EveryDefinition:
 
 def add_option(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every-definition", action="store_true", help="hold these tests to naming every view and macro, as all tests are held"
+        "--every-definition", action="store_true", help="hold these tests to bringing every view and macro to speak, as all tests are held"
     )
 
 

@@ -88,7 +88,8 @@ def shown(states: pa.Table | None, updates: Sequence[Row], view: str = "core.end
         cursor = con.execute(f"select * from {view} order by all")
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    note_names([view])
+    if rows:
+        note_names([view])
     if rows and view.startswith(PREFIX):
         note_rows(view)
     return rows

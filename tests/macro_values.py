@@ -16,9 +16,11 @@ from tests.definitions_named import note_names
 def value(sql: str) -> Any:
     """The value of one expression."""
     con = _con()
-    note_names(survey_select(con, f"select {sql}").functions)
+    names = survey_select(con, f"select {sql}").functions
     row = con.execute(f"select {sql}").fetchone()
     assert row is not None
+    if row[0] is not None:
+        note_names(names)
     return row[0]
 
 
