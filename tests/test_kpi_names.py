@@ -74,7 +74,7 @@ def test_every_name_has_a_family_and_says_what_it_is() -> None:
 def test_every_name_is_answered_by_the_view_of_its_family() -> None:
     journey: dict[str, Any] = {"journey_id": "j1", "journey_run_id": "r1", "journey_activity_id": "a1"}
     events = [mail("open", 60), mail("click", 60), text("FAILURE"), mail("open", 60, **journey), decision("PUSH", **RUN)]
-    for family in ("campaign_kpis", "txn_email_kpis", "txn_sms_kpis", "journey_kpis"):
+    for family in ("campaign_kpis", "txn_email_kpis", "txn_sms_kpis", "journey_kpis", "hourly_email_kpis"):
         names = ask(f"select kpi_name from kpis.names where family = '{family}' order by 1", [])
         assert ask(f"select distinct kpi_name from kpis.{family} order by 1", events) == names
     assert ask("select count(distinct kpi_name) from kpis.kpi_days", events) == [(90,)]

@@ -1,4 +1,4 @@
--- One row per kpi_name, app_id, day and what its family groups by: all families in one.
+-- One row per kpi_name, app_id, day and what its family groups by: all families in one but hourly_email_kpis, which reads events anew.
 -- Numerator, denominator, clock and zone: what kpis.names says of each name.
 select * from kpis.campaign_kpis
 union all by name

@@ -48,6 +48,8 @@ measures as (
             ('txn_sms_kpis', 'txn-sms-total-price', 'what the texts cost', 'price of texts sent', null, 'millicents', null, null, true),
             ('txn_sms_kpis', 'txn-sms-average-price', 'what a text cost', 'price of texts sent', 'sent', 'millicents', null, null, true),
             ('txn_sms_kpis', 'txn-sms-average-price-by-parts', 'what a part cost', 'price of texts sent', 'parts of texts sent', 'millicents', null, null, true),
+            ('hourly_email_kpis', 'emails-opened-once-an-hour', 'opens of e-mails, one a recipient and clock hour', 'opens, one of each message in an hour', null, 'opens', null, 'everybody', true),
+            ('hourly_email_kpis', 'emails-clicked-once-an-hour', 'clicks in e-mails, one a recipient and clock hour', 'clicks, one in each message in an hour', null, 'clicks', null, 'everybody', true),
             ('journey_kpis', 'emails-sent', 'e-mails that were sent', 'sent', null, 'messages', null, null, true),
             ('journey_kpis', 'emails-delivered', 'e-mails that were delivered', 'sent less soft and hard bounces and rejected', null, 'messages', 'unless_bounced', null, true),
             ('journey_kpis', 'emails-opened', 'e-mails that were opened', 'opened', null, 'messages', null, 'everybody', true),
@@ -94,7 +96,8 @@ names as (
     select unnest([
         'email-open-rate-by-people', 'email-open-rate-of-sent', 'email-open-rate-of-reported', 'clicks-by-people', 'hard-bounce-rate-of-delivered',
         'delivery-rate-reported', 'txn-emails-opened-by-people', 'txn-emails-clicked-by-people', 'txn-emails-delivered-reported',
-        'journey-emails-opened-by-people', 'journey-emails-clicked-by-people', 'journey-emails-delivered-reported'
+        'journey-emails-opened-by-people', 'journey-emails-clicked-by-people', 'journey-emails-delivered-reported',
+        'emails-opened-once-an-hour', 'emails-clicked-once-an-hour'
     ]), false
 ),
 
