@@ -91,7 +91,9 @@ def test_every_figure_of_the_ledger_is_what_the_views_say_of_a_dirty_month() -> 
 
 def test_every_measure_of_every_kpi_has_its_figures() -> None:
     with simulated_lake(landed(), month_settings()) as con:
-        measures = con.execute("select distinct family, measure, denominator is not null from kpis.names where family <> 'hourly_email_kpis'").fetchall()
+        measures = con.execute(
+            "select distinct family, measure, denominator is not null from kpis.names where family <> 'hourly_email_kpis'"
+        ).fetchall()
     assert {(family, measure, bool(MEASURES[family][measure].denominator)) for family, measure, _ in measures} == set(measures)
 
 
