@@ -43,6 +43,22 @@ def test_treatments_stand_beside_each_other_in_each_figure() -> None:
     ]
 
 
+def test_opt_outs_by_an_answer_of_its_own_are_in_the_rate_as_they_are_in_the_treatment() -> None:
+    # Two people got a text of the run; one answered STOP, which is a message of its own.
+    events = [text("SUCCESS", 5, **RUN), text("SUCCESS", 5, message_id="t2", endpoint_id="sms-2", **RUN)]
+    events += [text("OPTOUT", 60, message_id="z9", **RUN)]
+    assert charted(events, "opt_out_rate") == [("opt_out_rate", None, 1, 2)]
+    assert ask("select endpoint_count, opted_out_endpoint_count from core.treatments", events) == [(2, 1)]
+
+
+@pytest.mark.parametrize("nobody", ["", None])
+def test_charts_reach_no_endpoint_by_a_message_to_nobody_known(nobody: str | None) -> None:
+    events = [decision("PUSH"), decision("PUSH", endpoint_id=nobody)]
+    figures = charted(events, "endpoint_deliveries", "messages_sent", "opt_out_rate")
+    assert figures == [("endpoint_deliveries", None, 1, None), ("messages_sent", None, 2, None), ("opt_out_rate", None, 0, 1)]
+    assert ask("select numerator from kpis.campaign_kpis where kpi_name = 'unique-deliveries'", events) == [(1,)]
+
+
 @pytest.mark.parametrize(("millis", "count"), [(-1, 0), (0, 1), (86_400_000, 1), (86_400_001, 0)])
 def test_what_follows_a_push_follows_within_24_hours(millis: int, count: int) -> None:
     events = [decision("PUSH"), purchase(1, 4, event_timestamp=at(millis=millis))]

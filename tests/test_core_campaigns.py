@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from tests.lake_rows import Row, at
+import pytest
+
+from tests.lake_rows import Row, at, event
 from tests.message_rows import RUN, ask, decision, mail
 
 
@@ -63,6 +65,59 @@ def test_endpoint_stays_in_the_treatment_that_it_got_first() -> None:
     assert ask("select treatment_id, message_count from core.campaign_endpoints", events) == [("1", 2)]
 
 
+def test_endpoint_that_opened_what_no_decision_is_known_of_is_there_without_an_assignment() -> None:
+    opened = event(event_type="_campaign.opened_notification", channel="PUSH", **RUN)
+    assert ask("select endpoint_id, assigned_at, sent_count, opened_count from core.campaign_endpoints", [opened]) == [
+        ("phone-1", None, 0, 1)
+    ]
+    received = event(event_type="_campaign.received_background", channel="PUSH", **RUN | {"treatment_id": "1"})
+    assert ask("select treatment_id, endpoint_count from core.treatments", [received]) == [("1", 1)]
+
+
+@pytest.mark.parametrize("nobody", ["", None])
+def test_message_to_nobody_known_has_no_endpoint(nobody: str | None) -> None:
+    journey: dict[str, Any] = {"journey_id": "j1", "journey_run_id": "r1", "journey_activity_id": "a1"}
+    events = [decision("PUSH"), decision("PUSH", endpoint_id=nobody), mail("send", **journey), mail("send", endpoint_id=nobody, **journey)]
+    # Two pushes were sent, one of them to phone-1; of e-mails likewise.
+    assert ask("select endpoint_count, sent_count from core.campaigns", events) == [(1, 2)]
+    assert ask("select endpoint_count, sent_count from core.journeys", events) == [(1, 2)]
+    assert ask("select endpoint_id from core.campaign_endpoints", events) == [("phone-1",)]
+    assert ask("select endpoint_count, sent_endpoint_count from core.treatments", events) == [(1, 1)]
+
+
+# Of an endpoint's two runs: what was decided, and whether that holds it out.
+MIXED = [
+    (("HOLDOUT", "SUCCESS"), True),
+    (("SUCCESS", "HOLDOUT"), False),
+    (("DAILY_CAP", "HOLDOUT"), True),
+    (("DAILY_CAP", "SUCCESS"), False),
+]
+
+
+@pytest.mark.parametrize(("statuses", "is_held_out"), MIXED)
+def test_first_decision_to_send_or_to_hold_out_says_which_of_the_two_an_endpoint_is(statuses: tuple[str, str], is_held_out: bool) -> None:
+    events: list[Row] = [event(event_timestamp=at(days=2))]
+    for number, status in enumerate(statuses, 1):
+        ids, moment = run_of("mail-1", "0", number), at(days=number - 1)
+        events.append(decision("EMAIL", status, event_timestamp=moment, **ids))
+        if status == "SUCCESS":
+            kinds = (("delivered", 1), ("open", 60), ("click", 70), ("unsubscribe", 80))
+            events += [mail(kind, secs, event_timestamp=moment, **ids) for kind, secs in kinds]
+    was_sent = not is_held_out
+    parts = """
+        select endpoint_count, held_out_count, sent_endpoint_count, delivered_endpoint_count, opened_endpoint_count, clicked_endpoint_count,
+            opted_out_endpoint_count
+        from core.treatments
+    """
+    # One endpoint: of those held out, or of the others, and then all that was sent to it counts.
+    assert ask(parts, events) == [(was_sent, is_held_out, *[was_sent] * 5)]
+    assert ask("select is_held_out from core.campaign_endpoints", events) == [(is_held_out,)]
+    assert ask("select endpoint_count, held_out_count from core.campaigns", events) == [(1, is_held_out)]
+    # lift puts it in the same group.
+    lifted = "select treated_count, holdout_count from lift('c1', 'screen.view', subject := 'endpoint') where treatment_id is null"
+    assert ask(lifted, events) == [(was_sent, is_held_out)]
+
+
 def test_campaign_endpoint_without_a_user_is_there_and_the_user_comes_from_the_decision() -> None:
     events = [decision("EMAIL", user_id="ann", **run_of("mail-1", "0")), mail("send", 1, **run_of("mail-2", "0"))]
     assert ask("select endpoint_id, user_id from core.campaign_endpoints order by 1", events) == [("mail-1", "ann"), ("mail-2", None)]
@@ -99,6 +154,10 @@ def test_names_are_those_that_were_sent_last() -> None:
     ]
     assert ask("select campaign_name from core.campaigns", events) == [("Summer",)]
     assert ask("select treatment_name from core.treatments", events) == [("quiet",)]
+    at_once = [row | {"event_timestamp": at()} for row in events]
+    # Of one moment the order of the names decides, not that of the records.
+    for view, column, name in (("campaigns", "campaign_name", "Summer"), ("treatments", "treatment_name", "quiet")):
+        assert ask(f"select {column} from core.{view}", at_once) == ask(f"select {column} from core.{view}", at_once[::-1]) == [(name,)]
 
 
 def test_the_same_campaign_in_two_apps_is_two() -> None:

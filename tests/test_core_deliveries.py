@@ -41,6 +41,21 @@ def test_two_mails_of_one_run_to_one_endpoint_are_two_and_the_decision_is_of_the
     assert [row[0] for row in ask(sql, [*first, *other])] == ["run:run-1", "run:run-1"]
 
 
+def test_answer_that_opts_out_of_a_run_s_text_is_of_that_text_whatever_its_own_id() -> None:
+    answer = text("OPTOUT", 150, message_id="z9", attributes={"number_of_message_parts": "3"}, **RUN)
+    sql = "select message_key, message_id, sent_at, opted_out_at, opt_out_count, parts from core.deliveries order by 1"
+    assert ask(sql, [text("SUCCESS", 5, **RUN), answer]) == [("run:run-1", "t1", at(0, 5000), at(2.5), 1, 2)]
+    # Of two texts of the run it is the first one's.
+    second = text("SUCCESS", 60, message_id="t2", **RUN)
+    assert ask(sql, [text("SUCCESS", 5, **RUN), second, answer]) == [
+        ("run:run-1", "t1", at(0, 5000), at(2.5), 1, 2),
+        ("run:run-1:message:2", "t2", at(1), None, 0, 2),
+    ]
+    # An e-mail's opt-out bears the id of the e-mail.
+    mails = [mail("send", **RUN), mail("unsubscribe", 60, message_id="m2", **RUN)]
+    assert [row[:2] for row in ask(sql, mails)] == [("run:run-1", "m1"), ("run:run-1:message:2", "m2")]
+
+
 @pytest.mark.parametrize("status", ["HOLDOUT", "DAILY_CAP", "QUIET_TIME", "FAILURE"])
 @pytest.mark.parametrize("channel", ["EMAIL", "PUSH"])
 def test_message_that_was_held_is_a_row_that_was_never_sent(channel: str, status: str) -> None:
@@ -72,8 +87,8 @@ def test_message_that_bounced_softly_and_was_delivered_afterwards_has_both_and_i
 
 def test_message_that_was_taken_and_came_back_is_bounced() -> None:
     events = [mail("send"), mail("delivered", 10), mail("hardbounce", 300)]
-    sql = "select bounced_at, bounce_type, delivered_at, outcome from core.deliveries"
-    assert ask(sql, events) == [(at(5), "hard", at(0, 10_000), "bounced")]
+    sql = "select bounced_at, bounce_type, delivered_at, outcome, refusal_reason from core.deliveries"
+    assert ask(sql, events) == [(at(5), "hard", at(0, 10_000), "bounced", "General")]
 
 
 def test_soft_bounce_before_a_hard_one_is_a_hard_bounce() -> None:
@@ -99,6 +114,33 @@ def test_rejected_mail_was_sent() -> None:
 def test_order_of_arrival_changes_nothing() -> None:
     events = [mail("open", 60), mail("delivered", 2), mail("send"), mail("click", 70)]
     assert ask("from core.deliveries", events) == ask("from core.deliveries", events[::-1])
+
+
+@pytest.mark.parametrize(
+    ("kinds", "outcome", "bounce_type", "reason"),
+    [
+        (("delivered", "hardbounce"), "bounced", "hard", "General"),
+        (("delivered", "softbounce"), "bounced", "soft", "MailboxFull"),
+        (("softbounce", "hardbounce"), "bounced", "hard", "General"),
+        (("delivered", "rejected"), "rejected", None, "Bad content"),
+    ],
+)
+def test_of_two_words_at_one_moment_the_one_that_took_the_mail_back_is_the_last(
+    kinds: tuple[str, str], outcome: str, bounce_type: str | None, reason: str
+) -> None:
+    # E-mails of archives have no arrival: all of an e-mail's facts are then of the moment when it was sent.
+    events = [mail(kind, arrival_timestamp=None) for kind in kinds]
+    sql = "select outcome, bounce_type, refusal_reason from core.deliveries"
+    assert ask(sql, events) == ask(sql, events[::-1]) == [(outcome, bounce_type, reason)]
+
+
+def test_of_two_decisions_or_two_words_of_a_carrier_at_one_moment_the_order_of_records_decides_nothing() -> None:
+    decisions = [decision("EMAIL", "SUCCESS"), decision("EMAIL", "HOLDOUT")]
+    sql = "select send_status, outcome from core.deliveries"
+    assert ask(sql, decisions) == ask(sql, decisions[::-1]) == [("SUCCESS", "accepted")]
+    told = [text("BUFFERED", attributes={"record_status": "PENDING"}), text("SUCCESS")]
+    sql = "select record_status from core.deliveries"
+    assert ask(sql, told) == ask(sql, told[::-1]) == [("DELIVERED",)]
 
 
 def test_the_same_open_twice_at_one_moment_counts_twice_and_is_one_row() -> None:
@@ -130,8 +172,8 @@ def test_text_is_sent_when_it_is_buffered_and_priced_when_it_is_told_of() -> Non
 
 def test_text_that_failed_was_sent_and_says_why() -> None:
     failed = text("FAILURE", 90, 645.0, attributes={"record_status": "UNREACHABLE"})
-    sql = "select sent_at, delivered_at, failed_at, record_status, outcome from core.deliveries"
-    assert ask(sql, [failed]) == [(at(1.5), None, at(1.5), "UNREACHABLE", "failed")]
+    sql = "select sent_at, delivered_at, failed_at, record_status, outcome, refusal_reason from core.deliveries"
+    assert ask(sql, [failed]) == [(at(1.5), None, at(1.5), "UNREACHABLE", "failed", "UNREACHABLE")]
 
 
 def test_in_app_message_that_is_displayed_is_sent_and_delivered() -> None:

@@ -1,11 +1,12 @@
 """KPIs of campaigns over one small lake of two runs and three channels, every number worked out by hand."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from pipeline.config import load_settings
-from tests.kpi_rows import Said, kpi_totals
+from tests.kpi_rows import BERLIN, CLOCK_CHANGES, Said, days_around, kpi_totals, moments_around
 from tests.lake_rows import Row, at, event
 from tests.message_rows import RUN, ask, decision, mail, text
 
@@ -127,6 +128,29 @@ def test_machine_opens_are_people_s_when_the_rule_is_off() -> None:
     sql = "select sum(numerator), sum(denominator) from kpis.campaign_kpis where kpi_name = 'email-open-rate-by-people'"
     assert ask(sql, LAKE) == [(1, 3)]
     assert ask(sql, LAKE, load_settings(machine_opens_enabled=False)) == [(2, 3)]
+
+
+def test_same_events_twice_at_one_moment_add_clicks_and_nothing_else() -> None:
+    found = kpi_totals("campaign_kpis", [*LAKE, *LAKE])
+    # A message is sent, delivered, opened and charged once however often that is told. ann's two clicks are four.
+    expected = EXPECTED | {"clicks": (4, None), "clicks-by-people": (4, None)}
+    by_campaign = {f"unique-deliveries-grouped-by-{group}": (2 + 1 + 3 + 1, None) for group in ("campaign", "campaign-activity")}
+    assert {name: expected[name.split("-grouped-by-")[0]] for name in found} | by_campaign == found
+
+
+@pytest.mark.parametrize(("first", "hours"), CLOCK_CHANGES)
+def test_day_on_which_clocks_change_has_what_was_sent_on_it(first: datetime, hours: int) -> None:
+    # Four runs reach ann; each e-mail is opened an hour later, which on the day's last millisecond is the next day.
+    runs = [
+        RUN | {"campaign_activity_id": f"run-{number}", "event_timestamp": moment}
+        for number, moment in enumerate(moments_around(first, hours))
+    ]
+    events = [mail(kind, secs, endpoint_id="ann", **run) for run in runs for kind, secs in (("delivered", 6), ("open", 3600))]
+    sql = "select kpi_date, sum(numerator) from kpis.campaign_kpis where kpi_name = '{}' group by 1 order by 1"
+    assert ask(sql.format("attempted-deliveries-grouped-by-campaign-activity"), events, BERLIN) == days_around(first, 1, 2)
+    assert ask(sql.format("email-open-rate"), events, BERLIN) == days_around(first, 1, 2)
+    # ann is one, whatever the length of the day.
+    assert ask(sql.format("unique-deliveries"), events, BERLIN) == days_around(first, 1, 1)
 
 
 def test_opened_push_of_which_no_decision_is_known_counts_as_opened_and_not_as_sent() -> None:

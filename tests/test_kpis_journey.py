@@ -1,8 +1,11 @@
 """KPIs of journeys' e-mails over one small lake, every number worked out by hand."""
 
+from datetime import datetime
 from typing import Any
 
-from tests.kpi_rows import Said, kpi_totals
+import pytest
+
+from tests.kpi_rows import BERLIN, CLOCK_CHANGES, Said, days_around, kpi_totals, moments_around
 from tests.lake_rows import Row
 from tests.message_rows import RUN, ask, mail, text
 
@@ -62,6 +65,27 @@ def test_each_kpi_by_activity_is_what_a_person_counts() -> None:
     """
     found = {name: (journey, welcome, remind) for name, journey, welcome, remind in ask(sql, LAKE)}
     assert found == {f"emails-{kpi}-grouped-by-journey-activity": ("j1", *counts[1:]) for kpi, counts in list(EXPECTED.items())[:9]}
+
+
+def test_same_events_twice_at_one_moment_add_clicks_and_unsubscribes_and_nothing_else() -> None:
+    found = kpi_totals("journey_kpis", [*LAKE, *LAKE])
+    # Messages are counted, but for clicks and unsubscribes, which were two of each.
+    twice = {"clicked": 4, "clicked-by-people": 4, "unsubscribed": 4}
+    assert {kpi: found[f"journey-emails-{kpi}"] for kpi in EXPECTED} == {
+        kpi: (twice.get(kpi, counts[0]), None) for kpi, counts in EXPECTED.items()
+    }
+
+
+@pytest.mark.parametrize(("first", "hours"), CLOCK_CHANGES)
+def test_day_on_which_clocks_change_has_what_was_sent_on_it(first: datetime, hours: int) -> None:
+    # Four runs of the journey; each e-mail is clicked in twice an hour later, which on the day's last millisecond is the next day.
+    runs = [
+        WELCOME | {"journey_run_id": f"r{number}", "event_timestamp": moment} for number, moment in enumerate(moments_around(first, hours))
+    ]
+    events = [mail(kind, secs, **run) for run in runs for kind, secs in (("send", 0), ("click", 3600), ("click", 3601))]
+    sql = "select kpi_date, sum(numerator) from kpis.journey_kpis where kpi_name = 'journey-emails-{}' group by 1 order by 1"
+    assert ask(sql.format("sent"), events, BERLIN) == days_around(first, 1, 2)
+    assert ask(sql.format("clicked"), events, BERLIN) == days_around(first, 2, 4)
 
 
 def test_empty_lake_has_no_days() -> None:

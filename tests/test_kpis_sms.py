@@ -1,8 +1,10 @@
 """KPIs of transactional texts over one small lake, every number worked out by hand."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
-from tests.kpi_rows import Said, kpi_totals
+from tests.kpi_rows import BERLIN, CLOCK_CHANGES, Said, days_around, kpi_totals, moments_around
 from tests.message_rows import RUN, ask, text
 
 GERMAN = {"iso_country_code": "DE", "number_of_message_parts": "1"}
@@ -63,6 +65,26 @@ def test_kpi_of_texts_by_country_is_what_a_person_counts(kpi: str, rows: list[tu
 def test_errors_are_told_apart_by_what_the_carrier_said() -> None:
     sql = "select record_status, numerator from kpis.txn_sms_kpis where kpi_name = 'txn-sms-error-distribution' order by 1"
     assert ask(sql, LAKE) == [("UNKNOWN", 1), ("UNREACHABLE", 1)]
+
+
+def test_same_texts_told_of_twice_at_one_moment_change_nothing() -> None:
+    # A text is sent, delivered and charged once, in its parts, however often that is told.
+    assert kpi_totals("txn_sms_kpis", [*LAKE, *LAKE]) == kpi_totals("txn_sms_kpis", LAKE)
+    sql = "select sum(numerator), sum(denominator) from kpis.txn_sms_kpis where kpi_name = 'txn-sms-average-price-by-parts-grouped-by-country'"
+    assert ask(sql, [*LAKE, *LAKE]) == [(2890, 7)]
+
+
+@pytest.mark.parametrize(("first", "hours"), CLOCK_CHANGES)
+def test_day_on_which_clocks_change_has_what_was_sent_on_it(first: datetime, hours: int) -> None:
+    # Four texts of 100 millicents, each buffered, and delivered an hour later, which on the day's last millisecond is the next day.
+    events = [
+        text(kind, price=100.0, message_id=f"t{number}", event_timestamp=moment + later)
+        for number, moment in enumerate(moments_around(first, hours))
+        for kind, later in (("BUFFERED", timedelta()), ("SUCCESS", timedelta(hours=1)))
+    ]
+    sql = "select kpi_date, sum(numerator) from kpis.txn_sms_kpis where kpi_name = 'txn-sms-{}' group by 1 order by 1"
+    assert ask(sql.format("sent"), events, BERLIN) == ask(sql.format("delivered"), events, BERLIN) == days_around(first, 1, 2)
+    assert ask(sql.format("total-price-grouped-by-country"), events, BERLIN) == days_around(first, 100, 200)
 
 
 def test_empty_lake_has_no_days() -> None:

@@ -4,7 +4,7 @@ events as (
     select
         *,
         -- Of an e-mail event, event_timestamp is when the message was sent, whatever the event is.
-        case when event_type like '\_email.%' escape '\' then coalesce(arrival_timestamp, event_timestamp) else event_timestamp end as occurred_at
+        case when regexp_matches(event_type, '^_email\.', 'i') then coalesce(arrival_timestamp, event_timestamp) else event_timestamp end as occurred_at
     from staging.events
 ),
 

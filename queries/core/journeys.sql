@@ -1,7 +1,7 @@
 -- One row per app_id and journey_id that messages name.
 with
 names as (
-    select app_id, journey_id, arg_max(journey_name, happened_at) as journey_name
+    select app_id, journey_id, arg_max(journey_name, (happened_at, journey_name)) as journey_name
     from core.message_facts
     -- The stream knows ids; names only where the sender adds them.
     where journey_name is not null
@@ -15,7 +15,7 @@ runs as (
         list_sort(list(distinct channel)) as channels,
         count(distinct journey_run_id) as run_count,
         count(distinct journey_activity_id) as activity_count,
-        count(distinct endpoint_id) as endpoint_count,
+        count(distinct nullif(endpoint_id, '')) as endpoint_count,
         count(sent_at) as sent_count,
         min(coalesce(decided_at, sent_at)) as first_decided_at,
         min(sent_at) as first_sent_at,

@@ -81,7 +81,8 @@ told as not materialized (
         case when message_channel = 'SMS' then attributes['record_status'] end as record_status,
         case when message_channel = 'SMS' then attributes['iso_country_code'] end as country,
         case when message_channel = 'SMS' then attributes['message_type'] end as message_type,
-        case when message_channel = 'SMS' then try_cast(attributes['number_of_message_parts'] as integer) end as parts,
+        -- An answer may be longer than the text.
+        case when message_channel = 'SMS' and named_fact <> 'optout' then try_cast(attributes['number_of_message_parts'] as integer) end as parts,
         case when message_channel = 'SMS' then metrics['price_in_millicents_usd'] end as price_millicents,
         case named_fact
             when 'open' then try(facets ->> '$.email_channel.mail_event.open.user_agent')
@@ -113,6 +114,8 @@ run_messages as (
     from told
     where starts_with(message_key, 'run:') and message_id <> ''
     group by all
+    -- Who answers a text to opt out sends a message of their own: its id names none of the run's.
+    having bool_or(fact <> 'optout' or channel = 'EMAIL')
 ),
 
 -- What a run sends an endpoint after the first message; mostly nothing.

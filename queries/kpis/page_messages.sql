@@ -82,14 +82,18 @@ select said.chart, app_id, period, period_date, null, said.numerator, said.denom
 from (
     select app_id, period, period_date, unnest([
         {'chart': 'campaigns_active', 'numerator': count(distinct campaign_id)::double, 'denominator': null::double},
-        {'chart': 'campaigns_endpoint_deliveries', 'numerator': count(distinct endpoint_id) filter (is_delivered_unless_hardbounced), 'denominator': null},
+        {'chart': 'campaigns_endpoint_deliveries', 'numerator': count(distinct reached_id), 'denominator': null},
         {
             'chart': 'campaigns_opt_out_rate',
-            'numerator': count(distinct endpoint_id) filter (opt_out_count > 0 and is_delivered_unless_hardbounced),
-            'denominator': count(distinct endpoint_id) filter (is_delivered_unless_hardbounced)
+            'numerator': count(distinct reached_id) filter (opt_out_count > 0),
+            'denominator': count(distinct reached_id)
         }
     ]) as said
-    from messages
+    from (
+        -- A message to nobody known reaches no endpoint.
+        select *, case when is_delivered_unless_hardbounced then nullif(endpoint_id, '') end as reached_id
+        from messages
+    )
     -- The page is about campaigns.
     where source = 'campaign'
     group by all
