@@ -214,12 +214,6 @@ class TestEndpoints:
         assert found(events, endpoint_updates=known) == {"active_endpoints_are_known": [("shop", DAY, 3, 1, "ghost")]}
         assert found(events[:2], endpoint_updates=known) == {}
 
-    def test_a_user_with_another_number_of_endpoints_is_found(self) -> None:
-        updates = [update("a", user_id="ann"), update("b", user_id="ann"), update("c")]
-        wrong = {"core.users": "select * replace (1 as endpoint_count) from {view}"}
-        assert found(endpoint_updates=updates) == {}
-        assert found(wrong_views=wrong, endpoint_updates=updates) == {"users_are_made_of_endpoints": [("shop", "ann", 1, 2)]}
-
     def test_an_endpoint_twice_and_an_address_of_two_are_found(self) -> None:
         twice = {"core.endpoint_facts": "from {view} union all from {view}"}
         rows = found(wrong_views=twice, endpoint_updates=[update("a", channel_type="EMAIL", address="a@example.com")])

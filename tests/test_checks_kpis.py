@@ -79,6 +79,20 @@ def test_an_e_mail_that_says_it_is_of_another_channel_is_missing_from_the_kpi() 
     assert rows == {"kpis_count_every_send": [("txn-emails-sent", "shop", MONDAY, 1, 2)]}
 
 
+def test_endpoints_of_the_kpi_that_no_chart_reaches_are_found() -> None:
+    to_nobody = [decision("PUSH", endpoint_id=nobody, **RUN) for nobody in ("", None)]
+    assert of_kpis(*RIGHT, *to_nobody) == {}
+    # phone-1 and mail-1 were reached by run-1; the KPI does not leave out a push to nobody.
+    counts_nobody = {
+        "kpis.unique_endpoints": "from {view} union all from (from {view} where kpi_name = 'unique-deliveries' limit 1) select * replace ('' as endpoint_id)"
+    }
+    assert of_kpis(*RIGHT, wrong_views=counts_nobody) == {"charts_reach_the_endpoints_of_the_kpi": [("shop", MONDAY, 2, 2, 3, 0)]}
+    # The rate says that more opted out of it than were reached.
+    more = "select * replace (case when chart = 'campaigns_opt_out_rate' then denominator + 1 else numerator end as numerator) from {view}"
+    found_rows = of_kpis(*RIGHT, wrong_views={"kpis.page_messages": more})
+    assert found_rows == {"charts_reach_the_endpoints_of_the_kpi": [("shop", MONDAY, 2, 2, 2, 3)]}
+
+
 def test_numbers_of_views_that_are_wrong_are_found() -> None:
     doubled = {"kpis.usage": "select * replace (value * 2 as value) from {view}"}
     # The 23rd has two phones, the 24th one.

@@ -62,11 +62,31 @@ def test_a_campaign_that_goes_on_after_an_opt_out_is_found() -> None:
     assert rows == {"no_send_after_opt_out": [("shop", "EMAIL", "mail-1", at(1), 1, at(days=1))]}
 
 
-def test_deliveries_that_are_there_twice_or_in_no_message_are_found() -> None:
-    twice = {"core.deliveries": "from {view} union all from {view}"}
-    assert found([text("SUCCESS")], twice)["each_delivery_once"] == [("shop", "SMS", "message:t1", "sms-1", 2)]
-    lost = {"core.messages": "from {view} where channel <> 'SMS'"}
-    assert found(RIGHT, lost) == {"messages_add_up": [("shop", "SMS", 1, None, 1, None, 1, None)]}
+def test_an_answer_that_opts_out_of_what_nobody_sent_is_found() -> None:
+    answer: dict[str, Any] = {"message_id": "z9"}
+    # The run's text is known; a transactional one never is.
+    assert found([text("SUCCESS", 5, **RUN), text("OPTOUT", 9, **RUN | answer), text("OPTOUT", 9, **answer)]) == {}
+    # Of a campaign that the answer names without its run no text is known, nor of a run whose text did not come.
+    rows = found([text("SUCCESS", 5, **RUN), text("OPTOUT", 9, campaign_id="c1", **answer)])
+    assert rows == {"opted_out_was_sent": [("shop", "SMS", "c1", None, 1, "message:z9")]}
+    assert found([text("OPTOUT", 9, **RUN)]) == {"opted_out_was_sent": [("shop", "SMS", "c1", None, 1, "run:run-1")]}
+
+
+def test_an_endpoint_in_no_treatment_of_its_campaign_is_found() -> None:
+    # Events of message m1 name two campaigns, and its delivery has one of them: of mail-1 and mail-2, c1 has mail-2 alone.
+    events = [mail("send", campaign_id="c1"), mail("delivered", 2, campaign_id="c2")]
+    events += [mail("send", campaign_id="c1", message_id="m2", endpoint_id="mail-2")]
+    assert found(events) == {"treatments_add_up": [("shop", "c1", 2, 1, 0, 0, False)]}
+
+
+def test_treatments_whose_parts_are_no_part_are_found() -> None:
+    held = decision("EMAIL", "HOLDOUT", endpoint_id="mail-2")
+    assert found([*RIGHT, held]) == {}
+    # mail-1 was sent to, mail-2 held out.
+    larger = {"core.treatments": "select * replace (endpoint_count + held_out_count as opened_endpoint_count) from {view}"}
+    assert found([*RIGHT, held], larger) == {"treatments_add_up": [("shop", "c1", 2, 2, 1, 1, True)]}
+    let_go = {"core.treatments": "select * replace (endpoint_count + 1 as endpoint_count, 0 as held_out_count) from {view}"}
+    assert found([*RIGHT, held], let_go) == {"treatments_add_up": [("shop", "c1", 2, 2, 1, 0, False)]}
 
 
 def test_a_campaign_that_events_name_and_no_view_has_is_found() -> None:
