@@ -154,7 +154,7 @@ def test_names_are_those_that_were_sent_last() -> None:
     ]
     assert ask("select campaign_name from core.campaigns", events) == [("Summer",)]
     assert ask("select treatment_name from core.treatments", events) == [("quiet",)]
-    at_once = [row | {"event_timestamp": at()} for row in events]
+    at_once = [{**row, "event_timestamp": at()} for row in events]
     # Of one moment the order of the names decides, not that of the records.
     for view, column, name in (("campaigns", "campaign_name", "Summer"), ("treatments", "treatment_name", "quiet")):
         assert ask(f"select {column} from core.{view}", at_once) == ask(f"select {column} from core.{view}", at_once[::-1]) == [(name,)]
