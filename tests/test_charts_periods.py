@@ -1,5 +1,6 @@
 """The calendar of the charts: which periods there are, which are over, how far a month that runs is looked at, and which of them a part has."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -146,10 +147,9 @@ def test_all_charts_stand_in_one_view_and_each_page_is_part_of_it() -> None:
     given: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-1", "treatment_id": "0"}
     events = [*on("a", "2026-11-01"), dict(mail("send", event_timestamp=datetime(2026, 11, 2, tzinfo=UTC), **given))]
     pages = ("usage", "revenue", "events", "demographics", "campaigns", "transactional", "funnels")
-    together = " union all ".join(f"from kpis.{page}" for page in pages)
-    lost = f"select count(*) from (select * exclude (source_view) from kpis.charts except all ({together}))"
-    more = f"select count(*) from (({together}) except all select * exclude (source_view) from kpis.charts)"
-    assert ask(f"select ({lost}), ({more}), (select count(*) > 0 from kpis.charts)", events) == [(0, 0, True)]
+    with memory_lake(load_settings(), events) as con:
+        of_pages = Counter(row for page in pages for row in con.execute(f"from kpis.{page}").fetchall())
+        assert Counter(con.execute("select * exclude (source_view) from kpis.charts").fetchall()) == of_pages != Counter()
 
 
 def test_page_of_a_chart_is_what_the_names_say_also_of_charts_that_are_counted_together() -> None:
