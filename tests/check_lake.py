@@ -1,6 +1,6 @@
 """Checks over a lake of a few rows for tests: what each of them returns; and views that are made wrong, which is what some of them look for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -23,12 +23,12 @@ def found(
     events: Sequence[Row] = (),
     wrong_views: Mapping[str, str] | None = None,
     settings: Settings | None = None,
-    of_kpis: bool = False,
+    asked: Collection[str] | None = None,
     **tables: Any,
 ) -> dict[str, list[tuple[Any, ...]]]:
     """Rows by check of those that return any; `wrong_views` are selects over `{view}`, the view's own SQL, that stand in its place.
 
-    Of the checks that read KPIs with `of_kpis`, of the others without.
+    Of the checks `asked`, by their names without `checks.assert_`; unless told otherwise of all but OF_KPIS.
     """
     views = {view.name: view for view in library().views}
     rows: dict[str, list[tuple[Any, ...]]] = {}
@@ -37,7 +37,7 @@ def found(
             con.execute(f"create or replace view {name} as {select.format(view=f'({views[name].sql})')}")
         for check in list_checks(library().views):
             name = check.name.removeprefix(PREFIX)
-            if (name in OF_KPIS) == of_kpis:
+            if name in asked if asked is not None else name not in OF_KPIS:
                 rows[name] = check_rows(con, name)
     return {name: each for name, each in rows.items() if each and name != BY_CLOCK}
 

@@ -1,6 +1,7 @@
 """A lake of a few rows for tests: rows with defaults, as relations in memory or as real Delta tables in a bucket."""
 
 import functools
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,15 +14,18 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from pipeline.ask.layers import LAKE
-from pipeline.ask.library import create_all, create_base, load_library
-from pipeline.config import Settings
+from pipeline.ask.library import create_all, load_library
+from pipeline.ask.settings_view import settings_view_sql
+from pipeline.config import Settings, load_settings
 from pipeline.stores import build_store
 from schemas.tables import TableSchema, load_table
-from tests.lazy_lake import LazyLake
+from tests.noting_lake import NotingLake
 
 Row = Mapping[str, Any]
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TABLES = ("events", "dead_letters", "imports", "dead_letter_replays", "endpoint_updates", "endpoint_states")
 _offsets = count()
+_folders: list[tempfile.TemporaryDirectory[str]] = []
 
 # Parsed once for all tests.
 library = functools.cache(load_library)
@@ -86,31 +90,46 @@ def memory_lake(
     endpoint_states: Sequence[Row] = (),
     file: Path | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """All views and macros over these rows, in a DuckDB in which nothing is locked; with `file`, kept there. Created when they are named.
+    """All views and macros over these rows, in a DuckDB in which nothing is locked; with `file`, kept there.
 
     Tables are taken as they are, in the lake's schema.
     """
     given: dict[str, Sequence[Row] | pa.Table] = {
         "events": events,
         "dead_letters": dead_letters,
-        "imports": (),
         "dead_letter_replays": dead_letter_replays,
         "endpoint_updates": endpoint_updates,
         "endpoint_states": endpoint_states,
     }
     with duckdb.connect(file or ":memory:") as con:
         con.execute("set TimeZone = 'UTC'")
-        con.execute(f"create schema {LAKE}")
+        con.execute(f"attach '{_template()}' as template (read_only)")
+        con.execute(f"copy from database template to {file.stem if file else 'memory'}")
+        con.execute("detach template")
+        con.execute(settings_view_sql(settings))
         for name, rows in given.items():
-            con.register("given", rows if isinstance(rows, pa.Table) else as_arrow(load_table(name), rows))
+            if len(rows):
+                con.register("given", rows if isinstance(rows, pa.Table) else as_arrow(load_table(name), rows))
+                con.execute(f"create or replace table {LAKE}.{name} as from given")
+                con.unregister("given")
+        yield cast(duckdb.DuckDBPyConnection, NotingLake(con))
+
+
+@functools.cache
+def _template() -> Path:
+    """A database with everything over empty tables, in a folder that goes with the process: to create it takes seconds, to copy it a few milliseconds."""
+    folder = tempfile.TemporaryDirectory(prefix="headwater-template-")
+    _folders.append(folder)
+    file = Path(folder.name) / "template.duckdb"
+    with duckdb.connect(file) as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.execute(f"create schema {LAKE}")
+        for name in TABLES:
+            con.register("given", as_arrow(load_table(name), ()))
             con.execute(f"create table {LAKE}.{name} as from given")
             con.unregister("given")
-        if file is not None:
-            create_all(con, library(), settings)
-            yield con
-        else:
-            create_base(con, settings)
-            yield cast(duckdb.DuckDBPyConnection, LazyLake(con, library()))
+        create_all(con, library(), load_settings())
+    return file
 
 
 def write_lake(settings: Settings, name: str, rows: Sequence[Row], schema: TableSchema | None = None) -> None:

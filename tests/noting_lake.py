@@ -1,4 +1,4 @@
-"""A connection for tests that creates views and macros when a statement first names them: to create all takes longer than most tests."""
+"""A connection for tests that notes which views and macros a statement names, once its rows say something."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -6,7 +6,6 @@ from typing import Any, cast
 import duckdb
 import pyarrow as pa
 
-from pipeline.ask.library import Library, create_definitions
 from pipeline.ask.sql_tree import RefusedError, survey_select
 from pipeline.ask.views import names_read
 from tests.definitions_named import note_names
@@ -14,28 +13,19 @@ from tests.definitions_named import note_names
 Row = tuple[Any, ...]
 
 
-class LazyLake:
-    """Stands in for a DuckDB connection: `execute` creates first what the statement names, or everything when it is no SELECT.
+class NotingLake:
+    """Stands in for a DuckDB connection. Of a statement that is no SELECT nothing is noted."""
 
-    What a statement names is noted once rows of it are fetched that say something.
-    """
-
-    def __init__(self, con: duckdb.DuckDBPyConnection, library: Library) -> None:
-        self._con, self._library = con, library
-        self._created: set[str] = set()
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
         self._asked: list[str] = []
 
     def execute(self, sql: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
-        self._asked = []
         try:
             survey = survey_select(self._con, sql)
-            names = [*names_read(survey), *survey.functions, *survey.table_functions]
-            self._asked = names
+            self._asked = [*names_read(survey), *survey.functions, *survey.table_functions]
         except (RefusedError, duckdb.ParserException):
-            names = list(self._library.definitions)
-        missing = [one for one in self._library.needed_by(names) if one.name not in self._created]
-        create_definitions(self._con, missing)
-        self._created.update(one.name for one in missing)
+            self._asked = []
         self._con.execute(sql, parameters)
         return cast(duckdb.DuckDBPyConnection, self)
 
