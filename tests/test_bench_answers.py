@@ -16,12 +16,12 @@ COUNT = 6_000
 # Macros that other macros and views are made of; what is left is what people ask.
 ASKED_THROUGH_OTHERS = {
     "active_days",
-    "chart_lines",
     "check_names",
     "endpoint_users",
     "report_periods",
     "subject_moments",
     "subject_purchases",
+    "unusual_share",
 }
 
 
