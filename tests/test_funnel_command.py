@@ -67,6 +67,22 @@ def test_text_says_figures_chart_and_definition_without_colours(run: Run) -> Non
     assert "SQL headwater views show funnel" in lines
 
 
+def test_days_before_that_are_not_all_known_make_no_change(run: Run) -> None:
+    # The lake begins with the 21st: of the 20th and 21st, the two days before, it knows one.
+    days = ("--from", "2026-11-22", "--to", "2026-11-23")
+    for more in ([], ["--app", "shop"]):
+        said = json.loads(run("funnel", "look", "buy", *days, *more, "--json").stdout)
+        at_step_1 = said["figures"][1]
+        assert (at_step_1["value"], at_step_1["before"], at_step_1["change"], at_step_1["change_share"]) == (5, 1, None, None)
+        of_app = " of shop" if more else ""
+        assert f"Events{of_app} are known from 2026-11-21 on, 1 of the 2 days before: no change is told." in said["notes"]
+    # Nor do the bars tell one.
+    text = run("funnel", "look", "buy", *days).stdout
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "2 buy 4 ████████████████████ 0 -" in lines
+    assert "1 of the 2 days before" in text
+
+
 def test_any_order_is_a_question_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [event(event_type="buy"), event(event_type="look", event_timestamp=at(1))]
     run = runner(monkeypatch, events)

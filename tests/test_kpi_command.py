@@ -149,6 +149,19 @@ def test_command_answers_on_an_empty_lake(monkeypatch: pytest.MonkeyPatch) -> No
     assert [figure["value"] for figure in said["figures"]] == [None, 0, 0]
 
 
+def test_days_before_that_are_not_known_make_no_change(run: Run) -> None:
+    # The shop's first e-mail is of the 20th, which had no day before; those who ask for the 20th and 21st had none of the two.
+    for last, which in (("2026-11-20", "not on the day before"), ("2026-11-21", "none of the 2 days before")):
+        said = json.loads(run("kpi", "txn-emails-sent", "--from", "2026-11-20", "--to", last, "--app", "shop", "--json").stdout)
+        assert (said["figures"][0]["before"], said["figures"][0]["change"]) == (0, None)
+        assert said["notes"] == [f"Events of shop are known from 2026-11-20 on, {which}: no change is told."]
+    # The other app begins later than the lake does.
+    for app, notes in (("other", 1), ("shop", 0)):
+        assert len(json.loads(run("kpi", "txn-emails-sent", *DAYS, "--app", app, "--json").stdout)["notes"]) == notes
+    grouped = run("kpi", "txn-emails-sent", "--from", "2026-11-20", "--to", "2026-11-21", "--by", "app_id").stdout
+    assert "from 0" not in grouped
+
+
 def test_without_a_name_all_are_listed_with_what_they_count(run: Run) -> None:
     text_shown = run("kpi").stdout
     assert re.search(r"txn-emails-delivery-rate +│ e-mails that were delivered +│ delivered / sent", text_shown)

@@ -66,6 +66,13 @@ def test_week_that_is_cut_is_marked_and_counts_for_no_share(run: Run) -> None:
     assert "0 %*" in run("retention", "--from", "2026-11-02", "--to", "2026-11-12", "--period", "week").stdout
 
 
+def test_days_before_that_are_not_known_make_no_change(run: Run) -> None:
+    # The lake begins with the 7th.
+    said = json.loads(run("retention", "--from", "2026-11-07", "--to", "2026-11-09", "--json").stdout)
+    assert [figure["change"] for figure in said["figures"]] == [None] * len(said["figures"])
+    assert said["notes"] == ["Events are known from 2026-11-07 on, none of the 3 days before: no change is told."]
+
+
 def test_start_and_return_may_be_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [*EVENTS, event(endpoint_id="b", event_type="buy", event_timestamp=at(1, days=-12))]
     said = json.loads(runner(monkeypatch, events)("retention", *DAYS, "--start", "screen.view", "--return", "buy", "--json").stdout)

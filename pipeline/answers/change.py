@@ -9,17 +9,21 @@ Kind = Literal["count", "share", "seconds", "amount"]
 
 @dataclass(frozen=True)
 class Figure:
-    """A named number, and the same of the period before; null where it is not defined (a share of nobody)."""
+    """A named number, and the same of the period before; null where it is not defined (a share of nobody).
+
+    `can_compare` is false where the period before is not all known: there is no change then.
+    """
 
     name: str
     value: float | None
     before: float | None
     kind: Kind = "count"
+    can_compare: bool = True
 
     @property
     def change(self) -> float | None:
         """The difference."""
-        return None if self.value is None or self.before is None else self.value - self.before
+        return None if self.value is None or self.before is None or not self.can_compare else self.value - self.before
 
     @property
     def change_share(self) -> float | None:

@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.answers.answer import Answer, note_running
 from pipeline.answers.app_check import check_app
 from pipeline.answers.change import Figure
 from pipeline.answers.days import Days
+from pipeline.answers.known_days import find_known_days
 from pipeline.answers.macro_call import call_macro
 from pipeline.answers.picture import Bars
 from pipeline.ask.reader import Reader
@@ -51,6 +52,8 @@ def ask_funnel(reader: Reader, asked: FunnelAsked, days: Days, zone: str, clock:
     now, then = _ask(reader, asked, days, asked.by), _ask(reader, asked, before, asked.by)
     # Of all values together: a breakdown's medians do not add up.
     whole, whole_before = (_ask(reader, asked, days, ""), _ask(reader, asked, before, "")) if asked.by else (now, then)
+    known = find_known_days(reader, asked.app)
+    can_compare = known.can_compare(days, before)
     first, last, last_before = whole[0], whole[-1], whole_before[-1]
     figures = [
         Figure(f"converted: step {last[1]} of step 1", last[4], last_before[4], "share"),
@@ -58,12 +61,14 @@ def ask_funnel(reader: Reader, asked: FunnelAsked, days: Days, zone: str, clock:
         Figure(f"{asked.subject}s at step {last[1]}", last[3], last_before[3]),
         Figure("median time to convert", last[7], last_before[7], "seconds"),
     ]
+    figures = [replace(figure, can_compare=can_compare) for figure in figures]
     counts = {(row[0], row[1]): row[3] for row in then}
     columns = ["by_value", "step_no", "step", "subject_count", "rate_from_first", "rate_from_previous"]
     columns += ["median_secs_from_previous", "median_secs_from_first", "subject_count_before"]
     rows = [[*row, counts.get((row[0], row[1]), 0)] for row in now]
     picture = _draw_values(asked, rows, days, before) if asked.by else _draw_steps(rows, days, before)
-    notes = [*note_running(days), *_note_unfinished(reader, asked, days, clock), *_drops(whole)]
+    picture = replace(picture, can_compare=can_compare)
+    notes = [*known.note(days, before), *note_running(days), *_note_unfinished(reader, asked, days, clock), *_drops(whole)]
     return Answer(f"funnel {' > '.join(asked.steps)}", days, before, _define(asked, zone), figures, columns, rows, picture, notes)
 
 

@@ -1,12 +1,14 @@
 """A KPI over days: its number and the one before, day by day or by a column."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from pipeline.answers.answer import Answer, note_running
 from pipeline.answers.app_check import check_app
 from pipeline.answers.change import Figure, Kind
 from pipeline.answers.days import Days
+from pipeline.answers.known_days import find_known_days
 from pipeline.answers.kpi_names import Kpi, choose_column, find_kpi, load_kpis
 from pipeline.answers.picture import Bars, Lines
 from pipeline.answers.terminal_chart import draw_sparkline
@@ -50,9 +52,13 @@ def ask_kpi(reader: Reader, name: str, days: Days, zone: str, by: str = "", app:
         for place, said in enumerate((kpi.numerator, kpi.denominator)):
             kind: Kind = "amount" if kpi.unit == "millicents" and place == 0 else "count"
             figures.append(Figure(said, _part(found, True, place), _part(found, False, place), kind))
+    known = find_known_days(reader, app)
+    can_compare = known.can_compare(days, before)
+    figures = [replace(figure, can_compare=can_compare) for figure in figures]
     columns, rows = _rows_by_column(kpi, found, column) if column else _rows_by_day(kpi, found, days, before)
-    picture = _bars(kpi, found, column, days, before) if column else _lines(kpi, rows, days, before)
-    return Answer(kpi.name, days, before, _define(kpi, zone), figures, columns, rows, picture, note_running(days))
+    picture = replace(_bars(kpi, found, column, days, before), can_compare=can_compare) if column else _lines(kpi, rows, days, before)
+    notes = [*known.note(days, before), *note_running(days)]
+    return Answer(kpi.name, days, before, _define(kpi, zone), figures, columns, rows, picture, notes)
 
 
 def _ask(reader: Reader, kpi: Kpi, column: str | None, days: Days, before: Days, app: str) -> dict[Key, Parts]:

@@ -20,7 +20,10 @@ class Lines:
 
 @dataclass(frozen=True)
 class Bars:
-    """One bar a name; `before` are the numbers of the period before, `sparks` a small line each, where there is one."""
+    """One bar a name; `before` are the numbers of the period before, `sparks` a small line each, where there is one.
+
+    `can_compare` as in a Figure.
+    """
 
     title: str
     names: Sequence[str]
@@ -29,6 +32,7 @@ class Bars:
     kind: Kind
     legend: tuple[str, str] = ("", "")
     sparks: Sequence[str] = ()
+    can_compare: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Retention over days: of those who started, the share that came back, by cohort and on the whole."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.answers.answer import Answer, note_running
 from pipeline.answers.app_check import check_app
 from pipeline.answers.change import Figure
 from pipeline.answers.days import Days
+from pipeline.answers.known_days import find_known_days
 from pipeline.answers.macro_call import call_macro
 from pipeline.answers.picture import Grid
 from pipeline.ask.reader import Reader
@@ -45,14 +46,17 @@ def ask_retention(reader: Reader, asked: RetentionAsked, days: Days, zone: str) 
     check_app(reader, asked.app)
     before = days.before_in(asked.period)
     rows, rows_before = _ask(reader, asked, days), _ask(reader, asked, before)
+    known = find_known_days(reader, asked.app)
     figures = [
         Figure(f"came back 1 {asked.period} later", _share(rows, 1), _share(rows_before, 1), "share"),
         *_figure_of_week(asked, rows, rows_before),
         Figure(f"{asked.subject}s that started", _size(rows), _size(rows_before)),
         Figure("of them seen 1 " + asked.period + " later", _seen(rows, 1), _seen(rows_before, 1)),
     ]
+    figures = [replace(figure, can_compare=known.can_compare(days, before)) for figure in figures]
+    notes = [*known.note(days, before), *note_running(days)]
     title = f"retention by {asked.period}"
-    return Answer(title, days, before, _define(asked, zone), figures, COLUMNS, rows, _draw(asked, rows), note_running(days))
+    return Answer(title, days, before, _define(asked, zone), figures, COLUMNS, rows, _draw(asked, rows), notes)
 
 
 def _ask(reader: Reader, asked: RetentionAsked, days: Days) -> list[Row]:

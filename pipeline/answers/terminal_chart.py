@@ -140,7 +140,7 @@ def _draw_bars(picture: Bars, width: int) -> RenderableType:
         bar: RenderableType = Bar(whole, 0, max(value, 0.0), width=max(width // 4, 8), color="cyan") if whole and value else Text("")
         row = [Text(as_shown_text(name)), Text(write_number(value, picture.kind)), bar]
         if has_before:
-            figure = Figure(name, value, picture.before[place], picture.kind)
+            figure = Figure(name, value, picture.before[place], picture.kind, picture.can_compare)
             row += [Text(write_number(figure.before, picture.kind)), Text(figure.change_text)]
         table.add_row(*row, *([Text(picture.sparks[place], style="cyan")] if picture.sparks else []))
     return Group(Text(picture.title, style="bold"), table)
