@@ -83,6 +83,26 @@ def test_days_before_that_are_not_all_known_make_no_change(run: Run) -> None:
     assert "1 of the 2 days before" in text
 
 
+def test_event_type_that_has_never_come_is_said_with_the_nearest(run: Run) -> None:
+    said = "No event{} of type '{}' has come, on whatever day; the nearest types are {}."
+    for steps, more, of_app, wrong in (
+        (("loook", "buy"), (), "", ["loook"]),
+        (("look", "buyy[color=red]"), ("--app", "shop"), " of shop", ["buyy"]),
+        (("look", "buyy"), ("--by", "color"), "", ["buyy"]),
+        (("loook", "buyy"), (), "", ["buyy", "loook"]),
+    ):
+        notes = json.loads(run("funnel", *steps, *DAYS, *more, "--json").stdout)["notes"]
+        near = {"loook": "look, buy", "buyy": "buy, look"}
+        assert [note for note in notes if "of type" in note] == [said.format(of_app, name, near[name]) for name in wrong]
+
+
+def test_event_type_of_other_days_is_known(run: Run) -> None:
+    # Nobody bought on the 21st.
+    said = json.loads(run("funnel", "look", "buy", "--from", "2026-11-21", "--to", "2026-11-21", "--json").stdout)
+    assert [row["subject_count"] for row in said["rows"]] == [1, 0]
+    assert not any("of type" in note for note in said["notes"])
+
+
 def test_any_order_is_a_question_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [event(event_type="buy"), event(event_type="look", event_timestamp=at(1))]
     run = runner(monkeypatch, events)

@@ -28,6 +28,9 @@ def test_cohorts_are_told_with_the_days_before_and_the_definition(run: Run) -> N
     # A day later: a of three, d of one: 2 of 4. Before: x of two.
     assert figures["came back 1 day later"] == (0.5, 0.5)
     assert figures["endpoints that started"] == (4, 2)
+    # The four have all had a whole day after theirs, and two were back in it.
+    assert figures["of them, with the next day over"] == (4, 2)
+    assert figures["of these, came back in it"] == (2, 1)
     # Nobody has been looked at for seven days.
     assert figures["came back 7 days later"] == (None, None)
     assert said["before"] == {"from": "2026-11-07", "to": "2026-11-09"}
@@ -81,6 +84,13 @@ def test_start_and_return_may_be_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         (1, 1),
         (2, 0),
     ]
+
+
+def test_event_type_that_has_never_come_is_said_with_the_nearest(run: Run) -> None:
+    for option, given in (("--start", "screen.veiw"), ("--return", "screen.veiw[name=x]")):
+        notes = json.loads(run("retention", *DAYS, option, given, "--json").stdout)["notes"]
+        assert notes == ["No event of type 'screen.veiw' has come, on whatever day; the nearest types are screen.view."]
+    assert json.loads(run("retention", *DAYS, "--start", "screen.view", "--json").stdout)["notes"] == []
 
 
 def test_csv_has_a_row_for_each_cohort_and_period(run: Run) -> None:

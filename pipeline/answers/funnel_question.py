@@ -9,6 +9,7 @@ from pipeline.answers.answer import Answer, note_running
 from pipeline.answers.app_check import check_app
 from pipeline.answers.change import Figure
 from pipeline.answers.days import Days
+from pipeline.answers.event_types import note_unknown_types
 from pipeline.answers.known_days import find_known_days
 from pipeline.answers.macro_call import call_macro
 from pipeline.answers.picture import Bars
@@ -68,7 +69,8 @@ def ask_funnel(reader: Reader, asked: FunnelAsked, days: Days, zone: str, clock:
     rows = [[*row, counts.get((row[0], row[1]), 0)] for row in now]
     picture = _draw_values(asked, rows, days, before) if asked.by else _draw_steps(rows, days, before)
     picture = replace(picture, can_compare=can_compare)
-    notes = [*known.note(days, before), *note_running(days), *_note_unfinished(reader, asked, days, clock), *_drops(whole)]
+    unseen = note_unknown_types(reader, [row[2] for row in whole if not row[3]], asked.app)
+    notes = [*unseen, *known.note(days, before), *note_running(days), *_note_unfinished(reader, asked, days, clock), *_drops(whole)]
     return Answer(f"funnel {' > '.join(asked.steps)}", days, before, _define(asked, zone), figures, columns, rows, picture, notes)
 
 

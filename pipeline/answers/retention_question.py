@@ -8,6 +8,7 @@ from pipeline.answers.answer import Answer, note_running
 from pipeline.answers.app_check import check_app
 from pipeline.answers.change import Figure
 from pipeline.answers.days import Days
+from pipeline.answers.event_types import note_unknown_types
 from pipeline.answers.known_days import find_known_days
 from pipeline.answers.macro_call import call_macro
 from pipeline.answers.picture import Grid
@@ -51,10 +52,11 @@ def ask_retention(reader: Reader, asked: RetentionAsked, days: Days, zone: str) 
         Figure(f"came back 1 {asked.period} later", _share(rows, 1), _share(rows_before, 1), "share"),
         *_figure_of_week(asked, rows, rows_before),
         Figure(f"{asked.subject}s that started", _size(rows), _size(rows_before)),
-        Figure("of them seen 1 " + asked.period + " later", _seen(rows, 1), _seen(rows_before, 1)),
+        Figure(f"of them, with the next {asked.period} over", _seen(rows, 1), _seen(rows_before, 1)),
+        Figure("of these, came back in it", _returned(rows, 1), _returned(rows_before, 1)),
     ]
     figures = [replace(figure, can_compare=known.can_compare(days, before)) for figure in figures]
-    notes = [*known.note(days, before), *note_running(days)]
+    notes = [*note_unknown_types(reader, _unseen(asked, rows), asked.app), *known.note(days, before), *note_running(days)]
     title = f"retention by {asked.period}"
     return Answer(title, days, before, _define(asked, zone), figures, COLUMNS, rows, _draw(asked, rows), notes)
 
@@ -63,6 +65,12 @@ def _ask(reader: Reader, asked: RetentionAsked, days: Days) -> list[Row]:
     given = {**days.texts, "today": str(days.today), "app": asked.app or None, "period": asked.period, "kind": asked.kind}
     steps = {"start": asked.start_event or None, "return": asked.return_event or None}
     return call_macro(reader, _ASKED, given | steps | {"subject": asked.subject})
+
+
+def _unseen(asked: RetentionAsked, rows: list[Row]) -> list[str]:
+    """What nobody started with, or came back with."""
+    unseen = [(asked.start_event, not rows), (asked.return_event, not any(row[4] for row in rows))]
+    return [step for step, is_unseen in unseen if step and is_unseen]
 
 
 def _figure_of_week(asked: RetentionAsked, rows: list[Row], rows_before: list[Row]) -> list[Figure]:
@@ -79,9 +87,8 @@ def _complete(rows: Sequence[Row], number: int) -> list[Row]:
 
 def _share(rows: Sequence[Row], number: int) -> float | None:
     """All cohorts together, each by its size; none when no cohort has been seen for so long."""
-    found = _complete(rows, number)
-    size = sum(row[3] for row in found)
-    return sum(row[4] for row in found) / size if size else None
+    size = _seen(rows, number)
+    return _returned(rows, number) / size if size else None
 
 
 def _size(rows: Sequence[Row]) -> int:
@@ -89,7 +96,12 @@ def _size(rows: Sequence[Row]) -> int:
 
 
 def _seen(rows: Sequence[Row], number: int) -> int:
+    """Of cohorts whose period of this number is over, all who started, back or not."""
     return sum(row[3] for row in _complete(rows, number))
+
+
+def _returned(rows: Sequence[Row], number: int) -> int:
+    return sum(row[4] for row in _complete(rows, number))
 
 
 def _draw(asked: RetentionAsked, rows: list[Row]) -> Grid:
