@@ -19,12 +19,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=_as_text))
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """A table for people, numbers to the right."""
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "", whole: Sequence[str] = ()) -> None:
+    """A table for people, numbers to the right; columns of `whole` are not broken into lines."""
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for index, name in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows if row[index] is not None)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold", no_wrap=name in whole)
     for row in rows:
         table.add_row(*(Text(format_value(value)) for value in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -82,6 +82,22 @@ def test_text_says_figures_chart_and_definition_without_colours(run: Run) -> Non
     assert "SQL headwater views show kpis.txn_email_kpis" in lines
 
 
+def test_unit_stands_beside_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runner(monkeypatch, [text("SUCCESS", 1, 1645.0), text("SUCCESS", 1, 300.0, message_id="t3", **RUN), mail("send")])
+    shown = {
+        name: [" ".join(line.split()) for line in run("kpi", name, *DAYS).stdout.splitlines()]
+        for name in ("sms-spend", "txn-sms-average-price-grouped-by-country", "txn-emails-sent", "txn-emails-delivery-rate")
+    }
+    assert "what the texts cost 300.00 millicents 0.00 -" in shown["sms-spend"]
+    assert "unit millicents, thousandths of a US cent" in shown["sms-spend"]
+    assert "what a text cost 1,645.00 millicents - -" in shown["txn-sms-average-price-grouped-by-country"]
+    assert "price of texts sent 1,645.00 millicents 0.00 -" in shown["txn-sms-average-price-grouped-by-country"]
+    assert "sent 1 0 -" in shown["txn-sms-average-price-grouped-by-country"]
+    assert "e-mails that were sent 1 messages 0 -" in shown["txn-emails-sent"]
+    # Of a share it is the %.
+    assert "e-mails that were delivered 100.0 % - -" in shown["txn-emails-delivery-rate"]
+
+
 def test_endpoints_are_counted_once_over_all_days(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Row] = [row for day in (0, -1) for row in sent("a", day, "open", arrival_timestamp=at(30, days=day))]
     opened = [{**row, "message_id": f"m{number // 2}"} for number, row in enumerate(opened)]
@@ -164,7 +180,22 @@ def test_days_before_that_are_not_known_make_no_change(run: Run) -> None:
 
 def test_without_a_name_all_are_listed_with_what_they_count(run: Run) -> None:
     text_shown = run("kpi").stdout
-    assert re.search(r"txn-emails-delivery-rate +│ e-mails that were delivered +│ delivered / sent", text_shown)
+    assert re.search(r"txn-emails-delivery-rate +│ transactional +│ e-mails that were delivered +│ delivered / sent", text_shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "messages"),
+    [
+        ("email-open-rate", "campaigns", "campaigns only"),
+        ("journey-emails-opened", "journeys", "journeys only"),
+        ("txn-emails-opened", "transactional", "transactional only"),
+        ("txn-sms-sent", "transactional", "transactional only"),
+        ("emails-opened-once-an-hour", "all", "all"),
+    ],
+)
+def test_kpi_says_whose_messages_it_counts(run: Run, name: str, of: str, messages: str) -> None:
+    assert re.search(rf"{name} +│ {of} +│", run("kpi").stdout)
+    assert json.loads(run("kpi", name, *DAYS, "--json").stdout)["definition"]["messages"] == messages
 
 
 # Of every family two messages of the 23rd that differ in all that it groups by, and say it.

@@ -95,7 +95,7 @@ def print_answer(answer: Answer, console: Console) -> None:
     for figure in answer.figures:
         figures.add_row(
             Text(as_shown_text(figure.name)),
-            Text(write_number(figure.value, figure.kind), style="bold"),
+            Text.assemble((write_number(figure.value, figure.kind), "bold"), f" {figure.unit}" if figure.unit else ""),
             Text(write_number(figure.before, figure.kind)),
             Text(figure.change_text),
         )

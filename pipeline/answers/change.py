@@ -11,7 +11,7 @@ Kind = Literal["count", "share", "seconds", "amount"]
 class Figure:
     """A named number, and the same of the period before; null where it is not defined (a share of nobody).
 
-    `can_compare` is false where the period before is not all known: there is no change then.
+    `can_compare` is false where the period before is not all known: there is no change then. `unit` stands beside the number, for people.
     """
 
     name: str
@@ -19,6 +19,7 @@ class Figure:
     before: float | None
     kind: Kind = "count"
     can_compare: bool = True
+    unit: str = ""
 
     @property
     def change(self) -> float | None:

@@ -22,6 +22,14 @@ _COLUMNS = (
     "read_by",
     "is_additive",
 )
+# Whose messages a family counts.
+_OF = {
+    "campaign_kpis": "campaigns",
+    "journey_kpis": "journeys",
+    "txn_email_kpis": "transactional",
+    "txn_sms_kpis": "transactional",
+    "hourly_email_kpis": "all",
+}
 # What no KPI is grouped by.
 _NOT_GROUPS = ("kpi_name", "numerator", "denominator", "endpoint_id")
 
@@ -47,6 +55,16 @@ class Kpi:
     @property
     def kind(self) -> Kind:
         return "share" if self.unit == "rate" else "amount" if self.unit == "millicents" else "count"
+
+    @property
+    def unit_beside(self) -> str:
+        """What stands beside the number; a rate has its % there."""
+        return "" if self.unit == "rate" else self.unit
+
+    @property
+    def of(self) -> str:
+        """Whose messages it counts: those of campaigns or of journeys, transactional ones, or all."""
+        return _OF[self.family]
 
     @property
     def view(self) -> str:

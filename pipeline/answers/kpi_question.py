@@ -47,11 +47,13 @@ def ask_kpi(reader: Reader, name: str, days: Days, zone: str, by: str = "", app:
     column = None if column == "kpi_date" else column
     before = days.before()
     found = _ask(reader, kpi, column, days, before, app)
-    figures = [Figure(kpi.meaning, _number(kpi, found, True), _number(kpi, found, False), kpi.kind)]
+    figures = [Figure(kpi.meaning, _number(kpi, found, True), _number(kpi, found, False), kpi.kind, unit=kpi.unit_beside)]
     if kpi.denominator:
         for place, said in enumerate((kpi.numerator, kpi.denominator)):
-            kind: Kind = "amount" if kpi.unit == "millicents" and place == 0 else "count"
-            figures.append(Figure(said, _part(found, True, place), _part(found, False, place), kind))
+            is_price = kpi.unit == "millicents" and place == 0
+            kind: Kind = "amount" if is_price else "count"
+            unit = kpi.unit if is_price else ""
+            figures.append(Figure(said, _part(found, True, place), _part(found, False, place), kind, unit=unit))
     known = find_known_days(reader, app)
     can_compare = known.can_compare(days, before)
     figures = [replace(figure, can_compare=can_compare) for figure in figures]
@@ -138,11 +140,12 @@ def _bars(kpi: Kpi, found: dict[Key, Parts], column: str, days: Days, before: Da
 
 
 def _define(kpi: Kpi, zone: str) -> dict[str, str]:
-    said = {"counts": kpi.meaning, "numerator": kpi.numerator}
+    said = {"counts": kpi.meaning, "messages": "all" if kpi.of == "all" else f"{kpi.of} only", "numerator": kpi.numerator}
     if kpi.denominator:
         said["denominator"] = kpi.denominator
     if kpi.delivered_as:
         said["delivered"] = kpi.delivered_as.replace("_", " ")
     if kpi.read_by:
         said["read by"] = kpi.read_by
-    return said | {"unit": kpi.unit, "clock": kpi.clock, "zone": f"{kpi.zone}: {zone}", "SQL": f"headwater views show {kpi.view}"}
+    unit = "millicents, thousandths of a US cent" if kpi.unit == "millicents" else kpi.unit
+    return said | {"unit": unit, "clock": kpi.clock, "zone": f"{kpi.zone}: {zone}", "SQL": f"headwater views show {kpi.view}"}
