@@ -98,6 +98,41 @@ def test_unit_stands_beside_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "e-mails that were delivered 100.0 % - -" in shown["txn-emails-delivery-rate"]
 
 
+def test_days_of_which_nothing_is_known_are_said_and_not_drawn(run: Run) -> None:
+    # E-mails are known of the 20th to the 23rd.
+    unknown = "No events of shop are known on these days; known are 2026-11-20 to 2026-11-23."
+    for first, last in (("2026-11-18", "2026-11-19"), ("2026-11-24", "2026-11-25")):
+        shown = run("kpi", "txn-emails-delivery-rate", "--from", first, "--to", last, "--app", "shop").stdout
+        assert unknown in shown
+        assert "line:" not in shown
+        assert "by day" not in shown
+        # Nor is there a change against days that are known.
+        assert "%" not in shown.split("before")[0]
+        assert "no change" not in shown
+    # The days at either end are known.
+    for first, last in (("2026-11-18", "2026-11-20"), ("2026-11-23", "2026-11-25")):
+        shown = run("kpi", "txn-emails-delivery-rate", "--from", first, "--to", last, "--app", "shop").stdout
+        assert "No events" not in shown
+        assert "by day" in shown
+
+
+def test_kind_of_message_that_nobody_got_on_known_days_is_said_and_not_drawn(run: Run) -> None:
+    for name, of in (
+        ("email-open-rate", "messages of campaigns"),
+        ("txn-sms-sent", "transactional messages"),
+        ("journey-emails-sent", "messages of journeys"),
+    ):
+        shown = run("kpi", name, *DAYS, "--app", "shop").stdout
+        assert f"No {of} that it counts are known on these days." in shown
+        assert "by day" not in shown
+    # Sent, and not opened: a share of 0, which is drawn.
+    assert "by day" in run("kpi", "txn-emails-opened", *DAYS, "--app", "shop").stdout
+
+
+def test_lake_without_events_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "No events of shop have come yet." in runner(monkeypatch, [])("kpi", "txn-emails-sent", *DAYS, "--app", "shop").stdout
+
+
 def test_endpoints_are_counted_once_over_all_days(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Row] = [row for day in (0, -1) for row in sent("a", day, "open", arrival_timestamp=at(30, days=day))]
     opened = [{**row, "message_id": f"m{number // 2}"} for number, row in enumerate(opened)]

@@ -49,6 +49,8 @@ class Answer:
     rows: Sequence[Sequence[Any]]
     picture: Picture
     notes: Sequence[str] = field(default=())
+    # Where nothing was found the text has no picture: an empty one would only show a scale.
+    is_empty: bool = False
 
 
 def write(answer: Answer, as_json: bool, as_csv: bool, png: Path | None) -> None:
@@ -101,8 +103,9 @@ def print_answer(answer: Answer, console: Console) -> None:
         )
     console.print(figures)
     console.print()
-    console.print(draw_picture(answer.picture, console.width))
-    console.print()
+    if not answer.is_empty:
+        console.print(draw_picture(answer.picture, console.width))
+        console.print()
     said = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     said.add_column(style="dim", no_wrap=True)
     said.add_column(overflow="fold")

@@ -19,23 +19,24 @@ class KnownDays:
 
     def can_compare(self, days: Days, before: Days) -> bool:
         """Whether there is something on these days, and the days before are all known."""
-        return self.first is not None and self.first <= before.first and self._have(days)
+        return self.first is not None and self.first <= before.first and self.have(days)
+
+    def have(self, days: Days) -> bool:
+        """Whether any of these days is known."""
+        return self.first is not None and self.last is not None and self.first <= days.last and days.first <= self.last
 
     def note(self, days: Days, before: Days) -> list[str]:
         """Says why there is no change, and of which days nothing is known; nothing where all are."""
         of_app = f" of {self.app}" if self.app else ""
         if self.first is None:
             return [f"No events{of_app} have come yet."]
-        if not self._have(days):
+        if not self.have(days):
             return [f"No events{of_app} are known on these days; known are {self.first} to {self.last}."]
         if self.first <= before.first:
             return []
         count = max((before.last - self.first).days + 1, 0)
         which = f"{count or 'none'} of the {before.length} days before" if before.length > 1 else "not on the day before"
         return [f"Events{of_app} are known from {self.first} on, {which}: no change is told."]
-
-    def _have(self, days: Days) -> bool:
-        return self.first is not None and self.last is not None and self.first <= days.last and days.first <= self.last
 
 
 def find_known_days(reader: Reader, app: str) -> KnownDays:

@@ -59,8 +59,15 @@ def ask_kpi(reader: Reader, name: str, days: Days, zone: str, by: str = "", app:
     figures = [replace(figure, can_compare=can_compare) for figure in figures]
     columns, rows = _rows_by_column(kpi, found, column) if column else _rows_by_day(kpi, found, days, before)
     picture = replace(_bars(kpi, found, column, days, before), can_compare=can_compare) if column else _lines(kpi, rows, days, before)
-    notes = [*known.note(days, before), *note_running(days)]
-    return Answer(kpi.name, days, before, _define(kpi, zone), figures, columns, rows, picture, notes)
+    is_empty = not any(is_now for is_now, _, _ in found)
+    notes = [*known.note(days, before), *(_note_empty(kpi) if is_empty and known.have(days) else []), *note_running(days)]
+    return Answer(kpi.name, days, before, _define(kpi, zone), figures, columns, rows, picture, notes, is_empty)
+
+
+def _note_empty(kpi: Kpi) -> list[str]:
+    """Events there are on these days, none of this kind."""
+    of = "messages" if kpi.of == "all" else "transactional messages" if kpi.of == "transactional" else f"messages of {kpi.of}"
+    return [f"No {of} that it counts are known on these days."]
 
 
 def _ask(reader: Reader, kpi: Kpi, column: str | None, days: Days, before: Days, app: str) -> dict[Key, Parts]:
