@@ -76,6 +76,23 @@ def test_days_before_that_are_not_known_make_no_change(run: Run) -> None:
     assert said["notes"] == ["Events are known from 2026-11-07 on, none of the 3 days before: no change is told."]
 
 
+@pytest.mark.parametrize(
+    ("period", "first", "said"),
+    [
+        ("week", "2026-11-11", ["The first week counts whole, from 2026-11-09 on."]),
+        ("week", "2026-11-09", []),
+        ("month", "2026-11-02", ["The first month counts whole, from 2026-11-01 on."]),
+        ("month", "2026-11-01", []),
+        ("day", "2026-11-11", []),
+    ],
+)
+def test_first_period_that_counts_whole_is_said(run: Run, period: str, first: str, said: list[str]) -> None:
+    answer = json.loads(run("retention", "--from", first, "--to", "2026-11-12", "--period", period, "--json").stdout)
+    assert [note for note in answer["notes"] if "whole" in note] == said
+    # a, b and c began on the 10th, a day before the first that was asked for.
+    assert ("2026-11-09" if period == "week" else "2026-11-01" if period == "month" else "2026-11-11") == answer["rows"][0]["cohort_date"]
+
+
 def test_start_and_return_may_be_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [*EVENTS, event(endpoint_id="b", event_type="buy", event_timestamp=at(1, days=-12))]
     said = json.loads(runner(monkeypatch, events)("retention", *DAYS, "--start", "screen.view", "--return", "buy", "--json").stdout)

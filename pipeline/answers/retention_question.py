@@ -1,5 +1,6 @@
 """Retention over days: of those who started, the share that came back, by cohort and on the whole."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,7 +57,12 @@ def ask_retention(reader: Reader, asked: RetentionAsked, days: Days, zone: str) 
         Figure("of these, came back in it", _returned(rows, 1), _returned(rows_before, 1)),
     ]
     figures = [replace(figure, can_compare=known.can_compare(days, before)) for figure in figures]
-    notes = [*note_unknown_types(reader, _unseen(asked, rows), asked.app), *known.note(days, before), *note_running(days)]
+    notes = [
+        *note_unknown_types(reader, _unseen(asked, rows), asked.app),
+        *_note_whole(asked, days),
+        *known.note(days, before),
+        *note_running(days),
+    ]
     title = f"retention by {asked.period}"
     return Answer(title, days, before, _define(asked, zone), figures, COLUMNS, rows, _draw(asked, rows), notes)
 
@@ -65,6 +71,13 @@ def _ask(reader: Reader, asked: RetentionAsked, days: Days) -> list[Row]:
     given = {**days.texts, "today": str(days.today), "app": asked.app or None, "period": asked.period, "kind": asked.kind}
     steps = {"start": asked.start_event or None, "return": asked.return_event or None}
     return call_macro(reader, _ASKED, given | steps | {"subject": asked.subject})
+
+
+def _note_whole(asked: RetentionAsked, days: Days) -> list[str]:
+    """The macro begins with the whole period in which the first day lies."""
+    begins = {"week": days.first - dt.timedelta(days=days.first.weekday()), "month": days.first.replace(day=1)}
+    first = begins.get(asked.period, days.first)
+    return [f"The first {asked.period} counts whole, from {first} on."] if first < days.first else []
 
 
 def _unseen(asked: RetentionAsked, rows: list[Row]) -> list[str]:
