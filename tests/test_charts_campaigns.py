@@ -82,3 +82,9 @@ def test_a_session_counts_once_for_each_campaign_and_only_for_who_got_the_push()
         ("push_sessions_within_24_hours", "c1", 1, None),
         ("push_sessions_within_24_hours", "c2", 1, None),
     ]
+
+
+def test_charts_of_pushes_alone_are_those_of_their_page() -> None:
+    events = [decision("PUSH"), event(event_timestamp=at(60))]
+    sql = "select part, numerator from kpis.page_pushes where period = 'day' and chart = 'campaigns_push_sessions_within_24_hours'"
+    assert ask(sql, events) == [("c1", 1)]

@@ -65,6 +65,7 @@ class TestLanding:
                     f"insert into lake.imports ({', '.join(row)}, identical_policy) values ({', '.join('?' * len(values))})", values
                 )
             rows = check_rows(con, "imports_are_whole", "file, rows, acknowledged, rejected")
+            assert con.execute("select file, count(*) from staging.imports group by all").fetchall() == [("a.csv", 2)]
         # Of the first, two identical rows were kept back: 7 + 1 + 2 = 10. The second kept none back, and two are lost.
         assert rows == [("a.csv", 10, 7, 1)]
 
