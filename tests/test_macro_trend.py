@@ -187,6 +187,16 @@ def test_silence_of_eight_weeks_after_an_event_of_long_ago_is_a_band_of_zeros() 
     assert trend(day, "value, expected, is_anomaly") == [(4.0, None, False)]
 
 
+def test_app_that_ended_long_before_makes_no_zeros_of_the_weeks_before_another_began() -> None:
+    # The archive's events are of a year before; the shop began three Mondays before the 23rd: too few for a band.
+    events = [*mondays([9, 9, 9, 9]), *opens([-60 * WEEK] * 5, app_id="archive")]
+    assert trend(events, "value, expected, is_anomaly") == [(9.0, None, False)]
+    # An app that is still there counts, with the silence of a year: the middle of the 8 Mondays 0 0 0 0 0 9 9 9 is 0.
+    assert trend([*events, *opens([0], app_id="archive")], "value, expected, is_anomaly") == [(10.0, 0.0, True)]
+    # A week more of the shop: of its four Mondays alone the middle is 9.
+    assert trend([*events, *opens([-4 * WEEK] * 9)], "value, expected, is_anomaly") == [(9.0, 9.0, False)]
+
+
 class TestHoursWhenClocksChange:
     """Berlin: 02:00 of Sunday 2026-03-29 is left out, 02:00 of Sunday 2026-10-25 comes twice; each week before has 20 events at 02:30."""
 

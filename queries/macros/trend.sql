@@ -13,7 +13,7 @@
 -- metric that no such event has (check_names).
 --
 -- expected, expected_low, expected_high: from the periods before: the same weekday (and hour) of the 8 weeks before, or the 8 weeks or months before.
--- Periods before the first event of all do not count. The middle is their median, the band three times their scatter to either side: 1.4826 times the median
+-- Periods before the first event do not count: of the apps that have one in the periods compared, the first of the first of them. The middle is their median, the band three times their scatter to either side: 1.4826 times the median
 -- absolute deviation, and at least the square root of the median for counts, a twentieth of it for sums. With fewer than 4 such periods there
 -- is no band, and nothing is an anomaly. is_running: the period is not over; it is no anomaly and not part of a later band.
 create macro trend(
@@ -69,7 +69,8 @@ matches as (
                 local_date(events.occurred_at, app_zone(events.app_id)) + to_hours(local_hour(events.occurred_at, app_zone(events.app_id)))
             else period_date(local_date(events.occurred_at, app_zone(events.app_id)), period)
         end as period_at,
-        {'app_id': events.app_id, 'subject_id': subject_key(arguments.subject_kind, events.endpoint_id, events.user_id)} as who,
+        events.app_id,
+        subject_key(arguments.subject_kind, events.endpoint_id, events.user_id) as subject_id,
         events.metrics[arguments.metric_name] as metric_value
     from core.events as events
     inner join arguments
@@ -81,22 +82,31 @@ matches as (
         and (app is null or events.app_id = app)
 ),
 
-numbers as (
+-- Subjects are of their app, so numbers of apps add up.
+app_numbers as materialized (
     select
+        app_id,
         by_value,
         period_at,
         case any_value(arguments.measure_kind)
             when 'events' then count(*)
-            when 'subjects' then count(distinct who) filter (who.subject_id is not null)
+            when 'subjects' then count(distinct subject_id)
             else coalesce(sum(metric_value), 0)
         end::double as number,
         count(metric_value) > 0 as has_metric
     from matches
     cross join arguments
+    group by app_id, by_value, period_at
+),
+
+numbers as (
+    select by_value, period_at, sum(number) as number, bool_or(has_metric) as has_metric
+    from app_numbers
     group by by_value, period_at
 ),
 
--- Since when there are events at all: without one before the bands, since the first that was read.
+-- Since when there are events of the apps that have any here: without one before the bands, since the first that was read.
+-- An app that ended before says nothing about what is ordinary: else weeks before another one began were weeks of zeros.
 beginnings as materialized (
     select
         case
@@ -106,7 +116,7 @@ beginnings as materialized (
                     on events.event_type = arguments.wanted.event_type
                     and event_matches(events.event_type, events.attributes, events.metrics, arguments.wanted)
                 where epoch_ms(events.occurred_at) < epoch_ms(arguments.first_at - 8 * arguments.season_length) - 86400000
-                    and (app is null or events.app_id = app)
+                    and events.app_id in (select app_id from app_numbers)
             ) then timestamp '-infinity'
             else (select min(period_at) from numbers)
         end as first_period_at
