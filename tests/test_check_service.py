@@ -57,6 +57,14 @@ def test_rows_are_a_failure_or_a_warning_as_the_severity_says_and_are_all_counte
     ]
 
 
+def test_the_first_rows_are_the_same_in_each_run_in_order_of_their_columns() -> None:
+    # 30 rows, of which (0, 'a'), (0, 'b'), (0, 'c'), (1, 'a') ... are the first, though they come from the back.
+    backwards = "select (29 - range) // 3 as number, ['a', 'b', 'c'][(29 - range) % 3 + 1] as letter from range(30)"
+    with lake(A=backwards) as reader:
+        result = run_check(reader, A)
+    assert result.rows == [{"number": number // 3, "letter": "abc"[number % 3]} for number in range(20)]
+
+
 def test_a_check_that_fails_in_itself_says_why_and_the_next_one_runs() -> None:
     endless = "select count(*) as what from range(10000000000) as a, range(100) as b where a.range % 7 = b.range"
     with lake(A="select error('broken') as what", B=endless) as reader:

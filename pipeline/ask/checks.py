@@ -51,7 +51,7 @@ class CheckResult:
 
 
 def run_check(reader: Reader, name: str) -> CheckResult:
-    """Run one check, `checks.assert_...`, once: all its rows are counted, the first are kept.
+    """Run one check, `checks.assert_...`, once: all its rows are counted, the first are kept, in order of their columns.
 
     One that needs more time or memory than there is, or fails in itself, has no rows but an error; the others are not touched by that.
     """
@@ -61,7 +61,7 @@ def run_check(reader: Reader, name: str) -> CheckResult:
     began = time.monotonic()
     try:
         columns = [column for column, _ in reader.columns(name)]
-        rows = reader.rows(f"select *, count(*) over () from {name} limit {ROWS_KEPT}")
+        rows = reader.rows(f"select *, count(*) over () from {name} order by all limit {ROWS_KEPT}")
     except HeadwaterError as error:
         return CheckResult(name, view.grain, severity, time.monotonic() - began, None, error=str(error))
     return CheckResult(
