@@ -164,6 +164,20 @@ def test_change_is_against_the_period_before_also_over_a_period_without_anything
     assert ask(sql, LAKE) == [(2, None, None), (1, 2, -0.5), (0, 1, -1), (1, 0, None)]
 
 
+@pytest.mark.parametrize(("first_day", "changes"), [(-5, [None, None, 0.5]), (-7, [None, 1.0, 0.5])])
+def test_nothing_is_compared_with_a_week_that_the_first_known_day_cuts(first_day: int, changes: list[float | None]) -> None:
+    # The lake begins on Wednesday the 18th, or on Monday the 16th; one, two and three sessions in the weeks of the 16th, 23rd and 30th.
+    events = [event(event_timestamp=at(days=day)) for day in (first_day, 0, 1, 7, 8, 9)]
+    sql = "select value, change from kpis.usage where chart = 'usage_sessions' and period = 'week' order by period_date"
+    assert ask(sql, events) == [(1, changes[0]), (2, changes[1]), (3, changes[2])]
+    # November began before, and its four sessions are no whole month's: December's two are compared with nothing.
+    months = "select value, value_before, change from kpis.usage where chart = 'usage_sessions' and period = 'month' order by period_date"
+    assert ask(months, events) == [(4, None, None), (2, None, None)]
+    # A day is never cut: the second is compared with the first.
+    days = "select value_before from kpis.usage where chart = 'usage_sessions' and period = 'day' order by period_date limit 2"
+    assert ask(days, events) == [(None,), (1,)]
+
+
 @pytest.mark.parametrize(("days", "value"), [(1, 1), (7, 1), (8, 0)])
 def test_seven_day_retention_is_of_those_who_came_again_in_the_seven_days_after(days: int, value: float) -> None:
     # Came on the 23rd and again so many days after. On the 30th the week is the 24th to the 30th, the one before the 17th to the 23rd.

@@ -1,7 +1,8 @@
 -- One row per chart of the pages, app_id, period, period_date and part, also of periods in which nothing happened: a part's from its first to its last.
 -- Numerator, denominator: what kpis.chart_names says of each chart; a chart with denominators is a rate. Clock and zone: of each chart's own page.
--- `change` is against the period before; the first has none. What happened on days outside the calendar kpis.periods is left out, of weeks and months too.
+-- `value_before` and `change` are of the period before; the first has none, nor has the one after a week or month that began before the app's first known day. What happened on days outside the calendar kpis.periods is left out, of weeks and months too.
 -- source_view: the view of kpis that counts the chart; on which page it stands, kpis.chart_names says. It is in every grouping, so that DuckDB leaves out the views that a page does not ask for.
+-- A filter by chart alone leaves out none: all pages are computed. Ask for source_view too, or ask the page's own view.
 with
 said as (
     select 'page_usage' as source_view, * from kpis.page_usage
@@ -37,6 +38,7 @@ known as (
         parts.* exclude (said),
         periods.period_date,
         periods.is_complete,
+        periods.is_cut,
         parts.said[periods.period_date] as point
     from parts
     inner join kpis.periods as periods
@@ -56,6 +58,7 @@ filled as (
         part,
         is_rate,
         is_complete,
+        is_cut,
         coalesce(point.numerator, 0) as numerator,
         coalesce(
             point.denominator,
@@ -74,7 +77,11 @@ valued as (
 ),
 
 followed as (
-    select *, lag(value) over (partition by source_view, chart, app_id, period, part order by period_date) as value_before from valued
+    -- A week of five days would make the next one rise.
+    select
+        *,
+        lag(case when not is_cut then value end) over (partition by source_view, chart, app_id, period, part order by period_date) as value_before
+    from valued
 )
 
 select source_view, chart, app_id, period, period_date, part, numerator, denominator, value, value_before, change(value, value_before) as change, is_complete
