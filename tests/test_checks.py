@@ -100,7 +100,14 @@ class TestDays:
         same_day = event(event_timestamp=at(120), _appended_at=at(0))
         assert found([allowed, same_day]) == {}
         ahead = event(event_timestamp=at(days=400), _appended_at=at(0))
-        assert found([allowed, ahead]) == {"no_days_in_the_future": [("shop", DAY + timedelta(days=400), 1, 1)]}
+        assert found([allowed, ahead]) == {"no_days_in_the_future": [("shop", 1, 1, DAY + timedelta(days=400), DAY + timedelta(days=400))]}
+        # However many days it is, an app is one row.
+        more = [event(event_timestamp=at(days=days), _appended_at=at(0), endpoint_id="tablet") for days in (2, 500)]
+        blog = event(event_timestamp=at(days=1), _appended_at=at(0), app_id="blog")
+        assert found([allowed, ahead, *more, blog])["no_days_in_the_future"] == [
+            ("blog", 1, 1, DAY + timedelta(days=1), DAY + timedelta(days=1)),
+            ("shop", 3, 2, DAY + timedelta(days=2), DAY + timedelta(days=500)),
+        ]
 
     @pytest.mark.parametrize(("year", "source", "count"), [(2014, None, 1), (2015, None, 0), (2014, "import:a.csv", 0)])
     def test_a_day_before_2015_is_found_unless_it_was_imported(self, year: int, source: str | None, count: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.check_lake import found
+from tests.endpoint_rows import update
 from tests.lake_rows import at, event
 from tests.message_rows import RUN as RUN_IDS
 from tests.message_rows import decision, mail, text
@@ -60,6 +61,33 @@ def test_a_campaign_that_goes_on_after_an_opt_out_is_found() -> None:
     assert found([mail("send", **RUN), out, receipt]) == {}
     rows = found([mail("send", **RUN), out, receipt, mail("send", **later)])
     assert rows == {"no_send_after_opt_out": [("shop", "EMAIL", "mail-1", at(1), 1, at(days=1))]}
+
+
+def test_who_asks_to_be_written_to_again_may_be_until_the_next_opt_out() -> None:
+    # Out a minute after noon of the 23rd; runs of the 24th and, below, of the 25th and 26th write at noon.
+    def run(day: int) -> dict[str, Any]:
+        return {
+            "campaign_id": "c1",
+            "campaign_activity_id": f"of-day-{day}",
+            "event_timestamp": at(days=day),
+            "message_id": f"of-day-{day}",
+        }
+
+    def after(**said: Any) -> list[tuple[Any, ...]]:
+        given: dict[str, Any] = {"endpoint_id": "MAIL-1", "opt_out": "NONE", "_appended_at": at(days=1), **said}
+        updates = [update(**given)]
+        return found(events, endpoint_updates=updates, asked=["no_send_after_opt_out"]).get("no_send_after_opt_out", [])
+
+    events = [mail("send", **RUN), mail("unsubscribe", 60, **RUN), mail("send", **run(1))]
+    told = [("shop", "EMAIL", "mail-1", at(1), 1, at(days=1))]
+    # Asked at the very moment of the message, and a millisecond late; at the very moment of the opt-out, and a millisecond after it.
+    assert [after(), after(_appended_at=at(days=1, millis=1))] == [[], told]
+    assert [after(_appended_at=at(1)), after(_appended_at=at(1, millis=1))] == [told, []]
+    # That the update says nothing of it, or is of another endpoint or app, asks for nothing.
+    assert after(opt_out=None) == after(opt_out="ALL") == after(endpoint_id="mail-2") == after(app_id="blog") == told
+    # The second opt-out holds against the message of the 26th.
+    events += [mail("send", **run(2)), mail("unsubscribe", 60, **run(2)), mail("send", **run(3))]
+    assert after() == [("shop", "EMAIL", "mail-1", at(1, days=2), 1, at(days=3))]
 
 
 def test_an_answer_that_opts_out_of_what_nobody_sent_is_found() -> None:
