@@ -156,6 +156,26 @@ def test_empty_lake_is_one_row_of_zeros() -> None:
     assert ask("from lift('autumn', 'buy')") == [(None, 0, 0, None, None, None, 0, 0, None, None, None, None, None, None, None, None)]
 
 
+def test_campaign_that_no_event_names_is_refused_with_the_nearest() -> None:
+    events = [
+        decided("a", "SUCCESS"),
+        mail("open", campaign_id="spring"),
+        decided("b", "SUCCESS", app_id="blog") | {"campaign_id": "winter"},
+    ]
+    for columns in ("*", "treated_count"):
+        with pytest.raises(
+            duckdb.InvalidInputException, match=r"campaign_id is 'autum'; no event names that campaign\..* the nearest are autumn, "
+        ):
+            ask(f"select {columns} from lift('autum', 'buy')", events)
+    with pytest.raises(duckdb.InvalidInputException, match=r"the nearest are spring, autumn\."):
+        ask("from lift('winter', 'buy', app := 'shop')", events)
+    # Known, though never decided about, or not on the days asked for.
+    assert ask("select treated_count from lift('spring', 'buy')", events) == [(0,)]
+    assert ask("select treated_count from lift('autumn', 'buy', from_date := '2027-01-01')", events) == [(0,)]
+    # Where no event names a campaign nothing can be said.
+    assert ask("select treated_count from lift('autum', 'buy')", [bought("a")]) == [(0,)]
+
+
 def test_wrong_arguments_are_errors_that_say_what_was_expected() -> None:
     for call, expected in {
         "'', 'buy'": "campaign_id is empty",

@@ -11,7 +11,7 @@
 -- within INTERVAL or text := 7 days: at least a millisecond; a month is 30 days.
 -- subject VARCHAR := 'user', or 'endpoint'. The user, because a mail goes to an address and the purchase comes from a phone. An event that names none is of the user
 --     whom its endpoint named last (endpoint_users); an endpoint that never named one is its own.
--- Errors: no campaign, a conversion that cannot be read, dates that are none or in the wrong order, a window that is none, another subject, an attribute or metric of
+-- Errors: no campaign, one that no event names while others are named, a conversion that cannot be read, dates that are none or in the wrong order, a window that is none, another subject, an attribute or metric of
 -- the conversion that no such event has (check_names).
 --
 -- rates have 95 % intervals after Wilson (wilson_low, wilson_high). lift is treated_rate - holdout_rate, its 95 % interval that of Newcombe (1998, method 10,
@@ -103,6 +103,15 @@ names as (
     where not exists (from conversions)
 ),
 
+-- The campaigns that events name, asked for only when nothing of this one was decided: misspelt, or just on other days.
+known_campaigns as (
+    select list(distinct events.campaign_id) as known_ids
+    from core.events as events
+    where not exists (from groups)
+        and events.campaign_id <> ''
+        and (app is null or events.app_id = app)
+),
+
 outcomes as (
     select
         groups.treatment,
@@ -177,4 +186,18 @@ select
 from differences
 -- Never false: a name that no event has is an error.
 where (select is_known from check_names((select list(name) from names), app))
+    and (
+        -- Where no event names a campaign nothing can be said.
+        select
+            case
+                when known_ids is null or list_contains(known_ids, campaign_id) then true
+                else
+                    error(format(
+                        'campaign_id is ''{}''; no event names that campaign. Expected one that events name; the nearest are {}.',
+                        campaign_id,
+                        array_to_string(near_names(campaign_id, known_ids), ', ')
+                    ))::boolean
+            end
+        from known_campaigns
+    )
 order by treatment nulls first
