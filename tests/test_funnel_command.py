@@ -135,12 +135,20 @@ def test_empty_lake_gives_zeros_and_an_empty_chart(monkeypatch: pytest.MonkeyPat
     ("arguments", "message"),
     [
         (("look[", "buy", *DAYS), r"Step 'look\[' cannot be read; expected a type of event and conditions"),
-        (("look", *DAYS, "--within", "soon"), "within is 'soon'; expected a length of time of at least a millisecond"),
-        (("look", *DAYS, "--within", "-1 day"), "within is '-1 day'; expected a length of time of at least a millisecond"),
-        (("look", *DAYS, "--order", "loose"), "order_by is 'loose'; expected one of strict, any"),
-        (("look", *DAYS, "--subject", "people"), "subject is 'people'; expected one of endpoint, user"),
-        (("look", *DAYS, "--by", "colour"), "by is 'colour'; no event look has the attribute 'colour'.*the nearest are color"),
-        (("look", "buy[prise>=1]", *DAYS), r"steps is 'buy\[prise>=1\]'; no event buy has the metric 'prise'"),
+        (
+            ("look", *DAYS, "--within", "soon"),
+            "^Option '--within' is 'soon'; expected a length of time of at least a millisecond, for example 30m, 2h or 7d.$",
+        ),
+        (
+            ("look", *DAYS, "--within", "-1 day"),
+            "^Option '--within' is '-1 day'; expected a length of time of at least a millisecond, for example 30m, 2h or 7d.$",
+        ),
+        # What an option is given is not read as an argument that the error names.
+        (("look", *DAYS, "--within", "by is it"), "^Option '--within' is 'by is it'; expected"),
+        (("look", *DAYS, "--order", "loose"), "^Option '--order' is 'loose'; expected one of strict, any"),
+        (("look", *DAYS, "--subject", "people"), "^Option '--subject' is 'people'; expected one of endpoint, user"),
+        (("look", *DAYS, "--by", "colour"), "^Option '--by' is 'colour'; no event look has the attribute 'colour'.*the nearest are color"),
+        (("look", "buy[prise>=1]", *DAYS), r"^Argument 'STEP' is 'buy\[prise>=1\]'; no event buy has the metric 'prise'"),
         (("look", *DAYS, "--app", "shp"), "'--app' is 'shp', which has no events; expected an app that has. Did you mean 'shop'"),
         (("look", "--from", "2026-11-24", "--to", "2026-11-23"), "'--from' is 2026-11-24 and '--to' is 2026-11-23; expected the first day"),
         (("look", "--from", "23.11.2026"), "'--from' is '23.11.2026'; expected a day, for example 2026-11-01, today, yesterday, -30d"),
@@ -172,3 +180,8 @@ def test_attempts_that_are_not_over_are_said(within: str, moment: str, is_unfini
 
 def test_a_funnel_without_steps_is_wrong_use(run: Run) -> None:
     assert run("funnel").exit_code == 2
+
+
+@pytest.mark.parametrize("within", ["30m", "2h", "7d"])
+def test_lengths_that_an_error_shows_are_taken(run: Run, within: str) -> None:
+    assert run("funnel", "look", "buy", *DAYS, "--within", within, "--csv").exit_code == 0

@@ -126,11 +126,12 @@ def test_empty_lake_gives_zeros_and_an_empty_grid(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--period", "fortnight"), "period is 'fortnight'; expected one of day, week, month"),
-        (("--kind", "rolling"), "kind is 'rolling'; expected one of first_time, recurring"),
-        (("--subject", "people"), "subject is 'people'; expected one of endpoint, user"),
+        (("--period", "fortnight"), "^Option '--period' is 'fortnight'; expected one of day, week, month"),
+        (("--kind", "rolling"), "^Option '--kind' is 'rolling'; expected one of first_time, recurring"),
+        (("--subject", "people"), "^Option '--subject' is 'people'; expected one of endpoint, user"),
         (("--start", "buy]"), r"Step 'buy\]' cannot be read"),
-        (("--return", "screen.view[screen=x]"), "return_event is .*; no event screen.view has the attribute 'screen'"),
+        (("--start", "screen.view[screen=x]"), "^Option '--start' is .*; no event screen.view has the attribute 'screen'"),
+        (("--return", "screen.view[screen=x]"), "^Option '--return' is .*; no event screen.view has the attribute 'screen'"),
         (("--app", "shops"), "'--app' is 'shops', which has no events; expected an app that has. Did you mean 'shop'"),
     ],
 )
