@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.answers.change import Figure, write_number
+from pipeline.answers.change import Figure, Kind, write_number
 from pipeline.answers.picture import Bars, Grid, Lines, Picture
 from pipeline.answers.png_picture import DPI, INCHES, write_png
 from pipeline.answers.terminal_chart import draw_picture, draw_sparkline
@@ -42,6 +42,42 @@ def test_lines_are_drawn_between_round_numbers_with_days_below() -> None:
 def test_line_of_one_day_is_a_point_and_its_day_stands_once() -> None:
     lines = drawn(Lines("one", ["11-01"], [5], [], "count", ("now", "")))
     assert (sum(line.count("•") for line in lines), lines[-2].split()) == (1, ["|", "11-01"])
+
+
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [
+        # A step of 10 %, eight of them; the edge itself is free.
+        pytest.param(0.79, "80 70 60 50 40 30 20 10 0", id="low"),
+        pytest.param(0.8, "100 90 80 70 60 50 40 30 20 10 0", id="near"),
+        pytest.param(0.97, "100 90 80 70 60 50 40 30 20 10 0", id="within"),
+        pytest.param(1.0, "100 90 80 70 60 50 40 30 20 10 0", id="exactly"),
+        pytest.param(1.01, "160 140 120 100 80 60 40 20 0", id="beyond"),
+    ],
+)
+def test_axis_of_shares_ends_at_all_unless_one_is_more(highest: float, ticks: str) -> None:
+    lines = drawn(Lines("rate", ["11-01", "11-02"], [0.5, highest], [], "share", ("now", "")))
+    assert [line.split("|")[0].strip() for line in lines[1:-3]] == [f"{tick} %" for tick in ticks.split()]
+
+
+@pytest.mark.parametrize(("value", "tick"), [(1.0, "100 %"), (0.95, "90 %"), (0.85, "80 %")])
+def test_share_near_to_all_is_drawn_on_its_line(value: float, tick: str) -> None:
+    lines = drawn(Lines("rate", ["11-01"], [value], [], "share", ("now", "")))
+    assert [line.split("|")[0].strip() for line in lines if "•" in line] == [tick]
+
+
+@pytest.mark.parametrize(
+    ("kind", "highest", "is_cut"), [("share", 0.99, True), ("share", 1.0, True), ("share", 1.01, False), ("count", 1, False)]
+)
+def test_axis_of_shares_in_a_png_ends_at_all_too(
+    kind: Kind, highest: float, is_cut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure as Drawn
+
+    tops: list[float] = []
+    monkeypatch.setattr(Drawn, "savefig", lambda figure, *_, **__: tops.append(figure.axes[0].get_ylim()[1]))
+    write_png(Lines("rate", ["11-01", "11-02"], [0.1, highest], [], kind, ("now", "")), tmp_path / "picture.png")
+    assert (tops == [1.0], tops[0] >= highest) == (is_cut, True)
 
 
 def test_bars_are_as_long_as_their_share_of_the_longest_with_the_change_beside() -> None:

@@ -62,8 +62,12 @@ def _draw_lines(picture: Lines, axes: "Axes") -> None:
     axes.set_xticks(range(0, count, step), [_plain(place) for place in picture.places[::step]])
     axes.yaxis.set_major_formatter(lambda value, _: write_number(value, picture.kind))
     _open_frame(axes)
-    if all(one >= 0 for one in [*picture.values, *fainter] if one is not None):
+    numbers = [one for one in [*picture.values, *fainter] if one is not None]
+    if all(one >= 0 for one in numbers):
         axes.set_ylim(bottom=0)
+    if picture.kind == "share" and all(one <= 1 for one in numbers):
+        # No share is more than all; the margin above the highest would say so.
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1))
     axes.legend(frameon=False)
 
 

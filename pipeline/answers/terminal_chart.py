@@ -15,6 +15,8 @@ from pipeline.answers.picture import Bars, Grid, Lines, Picture
 from pipeline.report import as_shown_text
 
 HEIGHT = 8
+# Shares near to all have a line for each 10 %, the last for all itself.
+_SHARE_STEP, _SHARE_HEIGHT = 0.1, 11
 # Left of the canvas plotille writes so many letters, right of it an arrow and the axis' name.
 _LEFT, _RIGHT = 13, 8
 _TICK = 10
@@ -55,14 +57,13 @@ def _draw_lines(picture: Lines, width: int) -> RenderableType:
     figure = Plot()
     figure.with_colors, figure.origin = False, False
     figure.width = max(min(width, 100) - _LEFT - _RIGHT, 20)
-    figure.height = HEIGHT
     figure.x_label, figure.y_label = "", ""
     numbers = [value for value in [*picture.values, *picture.before] if value is not None]
-    low, step = _choose_scale(min([*numbers, 0.0]), max([*numbers, 0.0]), picture.kind)
+    low, step, figure.height = _choose_scale(min([*numbers, 0.0]), max([*numbers, 0.0]), picture.kind)
     count = len(picture.places)
     left = -0.5
     figure.set_x_limits(left, max(count, 1) - 0.5)
-    figure.set_y_limits(low, low + HEIGHT * step)
+    figure.set_y_limits(low, low + figure.height * step)
 
     def write_place(start: float, end: float) -> str:
         """A place is written at the first tick that is nearest to it."""
@@ -74,8 +75,8 @@ def _draw_lines(picture: Lines, width: int) -> RenderableType:
     _plot(figure, picture.before[:count], "·")
     _plot(figure, picture.values, None)
     lines = figure.show().split("\n")
-    # Its first line is the axis' name, which is empty, and the bar that it ends with.
-    text = "\n".join(line.rstrip(" ⠀") for line in lines[1:]).replace("-> ()", "->")
+    # Its first line is the axis' name, which is empty, and the bar that it ends with; its second the edge, 110 % where 100 % is all.
+    text = "\n".join(line.rstrip(" ⠀") for line in lines[2 if figure.height == _SHARE_HEIGHT else 1 :]).replace("-> ()", "->")
     return Group(Text(picture.title, style="bold"), Text(text, style="cyan", no_wrap=True, overflow="crop"), Text(_legend(picture)))
 
 
@@ -95,10 +96,12 @@ def _plot(figure: Plot, values: Sequence[float | None], marker: str | None) -> N
             figure.scatter(places, heights, marker=marker or "•")
 
 
-def _choose_scale(low: float, high: float, kind: Kind) -> tuple[float, float]:
-    """The lowest number of the axis and the step of a line: round ones, between which all numbers lie."""
+def _choose_scale(low: float, high: float, kind: Kind) -> tuple[float, float, int]:
+    """The lowest number of the axis, the step of a line and how many lines: round ones, between which all numbers lie."""
     if low == high:
-        return low, 0.01 if kind == "share" else 1.0
+        return low, 0.01 if kind == "share" else 1.0, HEIGHT
+    if kind == "share" and low == 0 and HEIGHT * _SHARE_STEP <= high <= 1:
+        return low, _SHARE_STEP, _SHARE_HEIGHT
     # Of counts nothing lies between two whole numbers.
     exponent = 0 if kind == "count" else math.floor(math.log10(high - low)) - 1
     while True:
@@ -107,7 +110,7 @@ def _choose_scale(low: float, high: float, kind: Kind) -> tuple[float, float]:
             start = math.floor(low / step) * step
             # The upper edge itself is not drawn.
             if start + HEIGHT * step > high:
-                return start, step
+                return start, step, HEIGHT
         exponent += 1
 
 
