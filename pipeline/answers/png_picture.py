@@ -9,6 +9,7 @@ from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Pixels: 1200 wide, 675 high.
 DPI, INCHES = 100, (12.0, 6.75)
@@ -21,14 +22,7 @@ def write_png(picture: Picture, file: Path) -> None:
 
     Raises UsageError when matplotlib is not installed or the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError(
-            "Option '--png' needs matplotlib, which is not installed. Install headwater[png], for example with "
-            "pip install 'headwater[png]'; or leave it out: the chart in the terminal needs nothing more."
-        ) from None
-    figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained")
+    figure = load_figure()(figsize=INCHES, dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(_plain(picture.title), loc="left", fontweight="bold")
     match picture:
@@ -42,6 +36,18 @@ def write_png(picture: Picture, file: Path) -> None:
         figure.savefig(file, format="png")
     except OSError as error:
         raise UsageError(f"File '{file}' cannot be written: {error.strerror}; name another with --png FILE.") from None
+
+
+def load_figure() -> "type[Figure]":
+    """matplotlib's class of figures. Raises UsageError when it is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError(
+            "Option '--png' needs matplotlib, which is not installed. Install headwater[png], for example with "
+            "pip install 'headwater[png]'; or leave it out: the chart in the terminal needs nothing more."
+        ) from None
+    return Figure
 
 
 def _draw_lines(picture: Lines, axes: "Axes") -> None:

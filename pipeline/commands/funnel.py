@@ -7,6 +7,7 @@ import typer
 from pipeline.answers.answer import AsCsv, AsJson, PngFile, write
 from pipeline.answers.days import App, FromDay, Subject, ToDay, describe_zone, read_days
 from pipeline.answers.funnel_question import FunnelAsked, ask_funnel
+from pipeline.answers.output_check import check_output
 from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
 
@@ -30,6 +31,7 @@ def funnel(
     as_csv: AsCsv = False,
 ) -> None:
     """How many did the steps one after the other: counts, shares, times, the change against as many days just before, a chart."""
+    check_output(as_json, as_csv, png)
     settings = load_settings()
     days = read_days(settings, from_day, to_day, app_id)
     asked = FunnelAsked(steps, within, by, order, subject, app_id)

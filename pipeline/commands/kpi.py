@@ -8,6 +8,7 @@ from pipeline.answers.answer import AsCsv, AsJson, PngFile, write
 from pipeline.answers.days import App, FromDay, ToDay, describe_zone, read_days
 from pipeline.answers.kpi_list import list_kpis
 from pipeline.answers.kpi_question import ask_kpi
+from pipeline.answers.output_check import check_output
 from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
 
@@ -31,6 +32,7 @@ def kpi(
     as_csv: AsCsv = False,
 ) -> None:
     """A KPI over days: the number, its definition, the change against as many days just before, a chart. Without a name, list them all."""
+    check_output(as_json, as_csv, png)
     settings = load_settings()
     if not name:
         list_kpis(settings, as_json, as_csv)

@@ -6,6 +6,7 @@ import typer
 
 from pipeline.answers.answer import AsCsv, AsJson, PngFile, write
 from pipeline.answers.days import App, FromDay, Subject, ToDay, describe_zone, read_days
+from pipeline.answers.output_check import check_output
 from pipeline.answers.retention_question import RetentionAsked, ask_retention
 from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
@@ -32,6 +33,7 @@ def retention(
     as_csv: AsCsv = False,
 ) -> None:
     """Of those who started, the share that came back: by cohort, on the whole, and against as many periods just before."""
+    check_output(as_json, as_csv, png)
     settings = load_settings()
     days = read_days(settings, from_day, to_day, app_id)
     asked = RetentionAsked(period, start, back, kind, subject, app_id)
