@@ -287,8 +287,9 @@ class Settings(BaseSettings):
             return value
         try:
             return json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not JSON: {error}") from None
+        except json.JSONDecodeError:
+            # Where the parser stopped tells less than the example.
+            raise ValueError("this is no JSON") from None
 
     @field_validator("report_zone")
     @classmethod
@@ -397,7 +398,8 @@ def _explain(found: Any) -> SettingError:
     """One of pydantic's errors as people read it."""
     name = _name(found)
     field = Settings.model_fields.get(name)
-    expected = found["msg"][0].lower() + found["msg"][1:]
+    said = found["msg"].removeprefix("Value error, ")
+    expected = said[0].lower() + said[1:]
     if field is not None and field.examples:
         expected = f"{field.description} ({expected}), for example {field.examples[0]}"
     return SettingError(name.upper(), found["input"], expected)

@@ -163,5 +163,5 @@ def serve_metrics(port: int, setting: str = "METRICS_PORT") -> Any:
         return start_http_server(port, addr="127.0.0.1")
     except OSError as error:
         raise UsageError(
-            f"Setting '{setting}' is {port}, and that port is taken ({error.strerror}); name a free one, or another HEADWATER_PORT_OFFSET."
+            f"Setting 'HEADWATER_{setting}' is {port}, and that port is taken ({error.strerror}); name a free one, or another HEADWATER_PORT_OFFSET."
         ) from error

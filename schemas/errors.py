@@ -19,12 +19,12 @@ class UsageError(HeadwaterError):
 class SettingError(UsageError):
     """A setting has a value that cannot be used.
 
-    `name` is the environment variable without its prefix; `expected` ends with an example.
+    `name` is the environment variable without its prefix, which people see with it; `expected` ends with an example.
     """
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         self.name, self.value, self.expected = name, value, expected
-        super().__init__(f"Setting '{name}' is '{value}'; expected {expected}.")
+        super().__init__(f"Setting 'HEADWATER_{name}' is '{value}'; expected {expected}.")
 
 
 class UnavailableError(HeadwaterError):

@@ -730,7 +730,7 @@ def test_log_names_who_was_refused_and_why(door: Door) -> None:
 
 def test_wrong_stream_in_the_settings_is_named(settings: Settings, tmp_path: Path) -> None:
     api = ApiProcess(settings, tmp_path, HEADWATER_API_STREAMS="clicks")
-    with pytest.raises(AssertionError, match="Setting 'API_STREAMS' is 'clicks'; expected name=app"):
+    with pytest.raises(AssertionError, match="Setting 'HEADWATER_API_STREAMS' is 'clicks'; expected name=app"):
         api.start()
 
 

@@ -435,7 +435,7 @@ def test_folder_of_schemas_holds_schemas_alone(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "one.avsc").write_text(text)
-        with pytest.raises(SettingError, match=r"Setting 'AVRO_SCHEMAS' is .*; expected Avro schemas .*'one.avsc' is none"):
+        with pytest.raises(SettingError, match=r"Setting 'HEADWATER_AVRO_SCHEMAS' is .*; expected Avro schemas .*'one.avsc' is none"):
             build_avro_schemas(load_settings(avro_schemas=folder))
     with pytest.raises(SettingError, match="a folder of Avro schemas"):
         build_avro_schemas(load_settings(avro_schemas=tmp_path / "nowhere"))

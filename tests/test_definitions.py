@@ -243,7 +243,7 @@ def test_a_locked_file_is_said_to_be_unavailable(tmp_path: Path, monkeypatch: py
 )
 def test_an_address_that_cannot_be_used_is_refused_without_its_password(tmp_path: Path, url: str, value: str) -> None:
     with pytest.raises(
-        SettingError, match=f"Setting 'DEFINITIONS_URL' is '{value}'; expected empty .* for example postgresql://"
+        SettingError, match=f"Setting 'HEADWATER_DEFINITIONS_URL' is '{value}'; expected empty .* for example postgresql://"
     ) as raised:
         open_definitions(load_settings(home=tmp_path, definitions_url=url))
     assert "Geheim1" not in str(raised.value)

@@ -121,7 +121,9 @@ def test_files_that_are_no_database_of_countries_are_refused_with_the_reason(geo
         geo_files / DAMAGED: "damaged",
     }
     for path, reason in wrong.items():
-        with pytest.raises(SettingError, match=rf"Setting 'GEO_DATABASE' is '{path}'; expected .*({reason}).*, for example /.*\.mmdb\."):
+        with pytest.raises(
+            SettingError, match=rf"Setting 'HEADWATER_GEO_DATABASE' is '{path}'; expected .*({reason}).*, for example /.*\.mmdb\."
+        ):
             build_event_rules(load_settings(geo_database=path))
 
 
@@ -134,7 +136,7 @@ def test_without_a_setting_or_without_the_enrichment_no_database_is_opened(tmp_p
 def test_a_worker_with_a_database_that_is_none_ends_with_status_2_and_says_so(run_headwater: RunHeadwater) -> None:
     done = run_headwater("worker", geo_database="/nowhere/GeoLite2-City.mmdb", secs_max=30)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("headwater: Setting 'GEO_DATABASE' is '/nowhere/GeoLite2-City.mmdb'; expected ")
+    assert done.stderr.startswith("headwater: Setting 'HEADWATER_GEO_DATABASE' is '/nowhere/GeoLite2-City.mmdb'; expected ")
 
 
 # A file that is replaced

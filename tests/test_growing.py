@@ -106,7 +106,7 @@ def test_a_worker_and_two_partitions_more_while_events_flow_lose_and_double_noth
 
         fewer = headwater(settings, "up", "--workers", "2", topic_partitions="5")
         assert fewer.returncode == 2
-        assert "Setting 'TOPIC_PARTITIONS' is '5'; expected 6 or more, since topic 'raw-events' has 6 partitions" in fewer.stderr
+        assert "Setting 'HEADWATER_TOPIC_PARTITIONS' is '5'; expected 6 or more, since topic 'raw-events' has 6 partitions" in fewer.stderr
 
 
 def _check_shares(settings: Settings, record_count: int) -> None:
@@ -179,7 +179,7 @@ def test_only_a_setting_that_is_set_adds_partitions_and_never_to_a_state_topic(s
 def test_fewer_partitions_are_refused_and_a_worker_with_yesterdays_setting_starts_all_the_same(settings: Settings) -> None:
     ensure_topics(settings)
     fewer = settings.model_copy(update={"topic_partitions": 3})
-    with pytest.raises(SettingError, match=r"'TOPIC_PARTITIONS' is '3'; expected 4 or more.*Kafka cannot take any away"):
+    with pytest.raises(SettingError, match=r"'HEADWATER_TOPIC_PARTITIONS' is '3'; expected 4 or more.*Kafka cannot take any away"):
         require_partitions_kept(fewer)
     assert ensure_topics(fewer) == []
     for fine in (settings, settings.model_copy(update={"topic_partitions": 4}), settings.model_copy(update={"topic_partitions": 9})):

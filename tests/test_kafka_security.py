@@ -211,14 +211,14 @@ def test_a_setting_that_no_broker_could_take_is_refused_before_one_is_asked(name
 
 def test_a_worker_whose_home_cannot_be_made_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingError, match=r"Setting 'HOME' is '.*/file/home'.* for example \.headwater"):
+    with pytest.raises(SettingError, match=r"Setting 'HEADWATER_HOME' is '.*/file/home'.* for example \.headwater"):
         build_worker(load_settings(home=tmp_path / "file" / "home"), WorkerMetrics(CollectorRegistry()))
 
 
 def test_the_command_line_ends_with_status_2_for_such_a_setting(files: Path, tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, kafka_security_protocol="SSL", kafka_security_ca_file=files / "absent.pem")
     done = headwater(settings, "simulate", "--users", "1")
-    assert (done.returncode, "Setting 'KAFKA_SECURITY_CA_FILE' is '" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "Setting 'HEADWATER_KAFKA_SECURITY_CA_FILE' is '" in done.stderr) == (2, True), done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -225,7 +225,7 @@ def test_a_vault_key_is_replaced_without_a_stop(engine: Engine) -> None:
 
 
 def test_without_a_vault_key_the_way_out_is_said_and_works(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"Setting 'DEFINITIONS_KEY' is ''; expected Fernet keys .* 'headwater up'") as raised:
+    with pytest.raises(SettingError, match=r"Setting 'HEADWATER_DEFINITIONS_KEY' is ''; expected Fernet keys .* 'headwater up'") as raised:
         build_vault(load_settings(home=tmp_path))
     way_out = re.search(r"this makes one: (.*) \(or", str(raised.value))
     assert way_out is not None
@@ -238,7 +238,7 @@ def test_without_a_vault_key_the_way_out_is_said_and_works(tmp_path: Path) -> No
 def test_a_vault_key_that_is_none_is_refused_and_not_said(tmp_path: Path, given: str) -> None:
     key = Fernet.generate_key().decode()
     settings = load_settings(home=tmp_path, definitions_key=given.replace("{key}", key))
-    with pytest.raises(SettingError, match=r"Setting 'DEFINITIONS_KEY' is '\(not shown\)'; expected Fernet keys") as raised:
+    with pytest.raises(SettingError, match=r"Setting 'HEADWATER_DEFINITIONS_KEY' is '\(not shown\)'; expected Fernet keys") as raised:
         build_vault(settings)
     assert "Geheim1" not in str(raised.value)
     assert key not in str(raised.value)

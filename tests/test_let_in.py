@@ -187,6 +187,6 @@ def test_without_a_vault_key_no_pair_is_made_but_a_write_key_is(definitions_sett
     bare = definitions_settings.model_copy(update={"definitions_key": type(definitions_settings.definitions_key)("")})
     done = headwater(bare, "keys", "create")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Setting 'DEFINITIONS_KEY' is ''" in done.stderr
+    assert "Setting 'HEADWATER_DEFINITIONS_KEY' is ''" in done.stderr
     assert headwater(bare, "keys", "create", "--write").returncode == 0
     assert [key["kind"] for key in json.loads(headwater(bare, "keys", "list", "--json").stdout)] == ["write"]

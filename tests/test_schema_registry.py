@@ -136,7 +136,7 @@ def test_registry_that_answers_slowly_gives_way_to_others_and_goes_on_where_it_w
 
 @pytest.mark.parametrize("address", ["registry:8081", "ftp://registry", "http://", "http://us:secret@registry"])
 def test_address_that_is_none_is_refused_at_start(address: str) -> None:
-    with pytest.raises(SettingError, match="'AVRO_REGISTRY'") as error:
+    with pytest.raises(SettingError, match="'HEADWATER_AVRO_REGISTRY'") as error:
         build_avro_schemas(load_settings(avro_registry=address))
     assert "secret" not in str(error.value)
 

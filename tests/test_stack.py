@@ -54,7 +54,9 @@ def test_up_does_not_drop_the_redaction_of_the_workers_that_run(second_stack: Se
     before = file.read_text()
     file.write_text('{"redact_removed": [], "redact_hashed": ["email", "phone"]}')
     try:
-        with pytest.raises(SettingError, match=r"'REDACT_HASHED' is 'email'; expected email,phone.*set HEADWATER_REDACT_HASHED as it was"):
+        with pytest.raises(
+            SettingError, match=r"'HEADWATER_REDACT_HASHED' is 'email'; expected email,phone.*set HEADWATER_REDACT_HASHED as it was"
+        ):
             start_stack(second_stack.model_copy(update={"redact_hashed": ("email",)}))
     finally:
         file.write_text(before)
@@ -179,7 +181,7 @@ def test_the_readers_key_reads_and_cannot_write(settings: Settings) -> None:
 
 
 def test_a_bucket_with_a_name_that_s3_refuses_is_named_with_its_setting(settings: Settings) -> None:
-    with pytest.raises(SettingError, match="Setting 'S3_BUCKET' is 'no bucket!'"):
+    with pytest.raises(SettingError, match="Setting 'HEADWATER_S3_BUCKET' is 'no bucket!'"):
         ensure_bucket(settings.model_copy(update={"s3_bucket": "no bucket!"}))
 
 
@@ -328,7 +330,7 @@ def test_secrets_of_the_api_are_told_to_the_api_alone(tmp_path: Path) -> None:
 
 
 def test_misspelt_stream_is_said_before_anything_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="'API_STREAMS' is 'clicks'"):
+    with pytest.raises(SettingError, match="'HEADWATER_API_STREAMS' is 'clicks'"):
         local_programs(load_settings(home=tmp_path, kafka="b:1", s3_endpoint="http://s", api_streams="clicks"))
 
 

@@ -280,7 +280,7 @@ def test_status_and_sql_say_that_there_is_no_key(chain: Chain, settings: Setting
     ],
 )
 def test_half_a_key_names_the_other_half(name: str, given: dict[str, Any]) -> None:
-    with pytest.raises(SettingError, match=rf"Setting '{name}' is ''; expected .* for example") as caught:
+    with pytest.raises(SettingError, match=rf"Setting 'HEADWATER_{name}' is ''; expected .* for example") as caught:
         build_store(load_settings(s3_endpoint="http://127.0.0.1:9", **given))
     assert "secret'" not in str(caught.value)
 

@@ -103,7 +103,7 @@ def test_a_wrong_setting_ends_the_worker_with_status_2_and_says_which(run_headwa
     done = run_headwater("worker", flush_secs_max="ten", secs_max=30)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "headwater: Setting 'FLUSH_SECS_MAX' is 'ten'; expected age at which buffered records are written to the lake "
+        "headwater: Setting 'HEADWATER_FLUSH_SECS_MAX' is 'ten'; expected age at which buffered records are written to the lake "
         "(input should be a valid number, unable to parse string as a number), for example 1.0.\n"
     )
 
@@ -118,7 +118,9 @@ def test_a_wrong_setting_ends_the_worker_with_status_2_and_says_which(run_headwa
     ],
 )
 def test_a_setting_that_cannot_be_used_says_its_name_its_value_and_what_was_expected(name: str, value: object, expected: str) -> None:
-    with pytest.raises(SettingError, match=rf"Setting '{name.upper()}' is '{value}'; expected .*{re.escape(expected)}.*for example"):
+    with pytest.raises(
+        SettingError, match=rf"Setting 'HEADWATER_{name.upper()}' is '{value}'; expected .*{re.escape(expected)}.*for example"
+    ):
         load_settings(**{name: value})
 
 
@@ -129,4 +131,4 @@ def test_a_metrics_port_that_is_taken_ends_the_worker_with_status_2(
         port = taken.getsockname()[1]
         done = run_headwater("worker", metrics_port=str(port), secs_max=120)
     assert done.returncode == 2
-    assert f"Setting 'METRICS_PORT' is {port}, and that port is taken" in done.stderr
+    assert f"Setting 'HEADWATER_METRICS_PORT' is {port}, and that port is taken" in done.stderr
