@@ -70,8 +70,44 @@ def test_misspelt_macro_or_function(reader: Reader, sql: str, named: str) -> Non
     assert named in str(error_of(reader, sql))
 
 
-def test_misspelt_parameter_is_answered_with_the_parameters_that_there_are(reader: Reader) -> None:
-    assert "local_date(moment, zone)" in str(error_of(reader, "select local_date(now(), zon := 'UTC')"))
+FUNNEL = "It takes steps, from_date, to_date, app, within, by, order_by, subject."
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("select local_date(now(), zon := 'UTC')", "Macro 'local_date' has no argument 'zon'. Did you mean 'zone'? It takes moment, zone."),
+        (
+            "from funnel(['a'], '2026-11-01', '2026-11-02', wihtin := '1 day')",
+            f"Macro 'funnel' has no argument 'wihtin'. Did you mean 'within'? {FUNNEL}",
+        ),
+        (
+            "from FUNNEL(['a'], '2026-11-01', '2026-11-02', \"By\" := 'country', orderby => 'any')",
+            f"Macro 'funnel' has no argument 'orderby'. Did you mean 'order_by'? {FUNNEL}",
+        ),
+        # Near to none.
+        ("from funnel(['a'], '2026-11-01', '2026-11-02', qqq := 1)", f"Macro 'funnel' has no argument 'qqq'. {FUNNEL}"),
+    ],
+)
+def test_misspelt_argument_of_a_macro(reader: Reader, sql: str, message: str) -> None:
+    error = error_of(reader, sql)
+    assert isinstance(error, QueryError)
+    assert str(error) == message
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from funnel(['a'])",
+        "from funnel(['a'], within := '1 day')",
+        # The name is right where it stands: in another macro's call, and in a text.
+        "from funnel(['a']) cross join retention('2026-11-01', '2026-11-02', period := 'week') where 'wihtin := 1' <> ''",
+    ],
+)
+def test_argument_that_is_missing_is_answered_with_those_that_there_are(reader: Reader, sql: str) -> None:
+    error = str(error_of(reader, sql))
+    assert "has no argument" not in error
+    assert "funnel(steps, from_date, to_date, app := NULL" in error
 
 
 def test_argument_that_is_refused_is_named_by_the_macro(reader: Reader) -> None:

@@ -2,9 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 # DuckDB names candidates for a bare column; for one behind an alias it does not.
+_MACRO = re.compile(r"Macro (\w+)\(\) does not support the supplied arguments")
 _COLUMN = re.compile(r'does not have a column named "([^"]+)"')
 
 
@@ -23,3 +24,18 @@ def hint_column(error: str, columns: Collection[str]) -> str:
     found = _COLUMN.search(error)
     near = hint(found[1], columns, quote='"') if found else ""
     return f"\n{near.strip()}" if near else ""
+
+
+def refused_argument(error: str, given: Mapping[str, Collection[str]], known: Mapping[str, Collection[str]]) -> str:
+    """What DuckDB leaves unsaid of a call of a macro that has other arguments: which, and the nearest that there is; '' for other errors.
+
+    `given` are the names that the statement gives to each macro, `known` those that each macro takes.
+    """
+    found = _MACRO.search(error)
+    if found is None or found[1] not in known:
+        return ""
+    names = known[found[1]]
+    for name in sorted(given.get(found[1], ())):
+        if name not in names:
+            return f"Macro '{found[1]}' has no argument '{name}'.{hint(name, names)} It takes {', '.join(names)}."
+    return ""

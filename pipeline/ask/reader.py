@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.ask.lake_relations import create_lake
 from pipeline.ask.library import Library, create_base, create_definitions, load_library
-from pipeline.ask.nearest import hint_column
+from pipeline.ask.nearest import hint_column, refused_argument
 from pipeline.ask.spill import SpillFolder
 from pipeline.ask.sql_checker import check_sql
 from pipeline.ask.sql_text import quoted
@@ -76,7 +76,7 @@ class Reader:
             try:
                 answer = self.con.execute(sql, dict(parameters or {}))
             except duckdb.BinderException as error:
-                raise QueryError(f"{error}{hint_column(str(error), self._columns_of(survey))}") from None
+                raise QueryError(self._explain_names(str(error), survey)) from None
             yield answer
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -99,6 +99,11 @@ class Reader:
         missing = [one for one in self.library.needed_by(named) if one.name not in self._created]
         create_definitions(self.con, missing)
         self._created.update(one.name for one in missing)
+
+    def _explain_names(self, error: str, survey: Survey) -> str:
+        """An error of DuckDB about a name, with the nearest that there is."""
+        parameters = {macro.name: [one.name.strip('"') for one in macro.parameters] for macro in self.library.macros}
+        return refused_argument(error, survey.arguments, parameters) or error + hint_column(error, self._columns_of(survey))
 
     def _columns_of(self, survey: Survey) -> list[str]:
         views = [name for name in names_read(survey) if name in self._created]

@@ -51,11 +51,15 @@ class Relation:
 
 @dataclass
 class Survey:
-    """What one SELECT names. CTEs in scope are no relations; functions include operators, by DuckDB's names for them."""
+    """What one SELECT names. CTEs in scope are no relations; functions include operators, by DuckDB's names for them.
+
+    `arguments` are those given by name (name := value), by the function or table function.
+    """
 
     relations: set[Relation] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
     table_functions: set[str] = field(default_factory=set)
+    arguments: dict[str, set[str]] = field(default_factory=dict)
 
 
 def survey_select(con: duckdb.DuckDBPyConnection, sql: str) -> Survey:
@@ -165,6 +169,7 @@ def _note(node: dict[str, Any], ctes: frozenset[str], survey: Survey) -> None:
             raise RefusedError(f"An expression of kind {group} is not allowed; write it with columns, constants, operators and functions.")
         if group in {"FUNCTION", "WINDOW"}:
             survey.functions.add(_function_name(node))
+            _note_arguments(node, survey)
     elif isinstance(kind, str):
         if kind not in STRUCTURE:
             raise RefusedError(f"A part of kind {kind} is not allowed; ask the views by select, join, with and union.")
@@ -172,6 +177,7 @@ def _note(node: dict[str, Any], ctes: frozenset[str], survey: Survey) -> None:
             _note_table(node, ctes, survey)
         elif kind == "TABLE_FUNCTION":
             survey.table_functions.add(_function_name(node["function"]))
+            _note_arguments(node["function"], survey)
         elif kind == "SHOW_REF" and (node.get("show_type") not in SHOWN or node.get("query") is None):
             raise RefusedError("SHOW asks the catalog; 'headwater views' lists the views, 'headwater views show NAME' their columns.")
 
@@ -182,6 +188,13 @@ def _note_table(node: dict[str, Any], ctes: frozenset[str], survey: Survey) -> N
         raise RefusedError(f"'{relation}' is asked AT another version; a session's answers are of one version. Leave AT out.")
     if not (relation.name in ctes and not relation.schema and not relation.catalog):
         survey.relations.add(relation)
+
+
+def _note_arguments(node: dict[str, Any], survey: Survey) -> None:
+    """The tree has the name of an argument as its alias."""
+    names = {lower_ascii(part["alias"]) for part in node.get("children", []) if part.get("alias")}
+    if names:
+        survey.arguments.setdefault(_function_name(node), set()).update(names)
 
 
 def _function_name(node: dict[str, Any]) -> str:
