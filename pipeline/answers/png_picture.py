@@ -62,8 +62,12 @@ def _draw_lines(picture: Lines, axes: "Axes") -> None:
         linestyle="--",
         marker=".",
         label=before or "before",
+        clip_on=False,
     )
-    axes.plot(range(count), [gap if one is None else one for one in picture.values], color=_NOW, marker=".", label=now or "now")
+    # What lies on the edge, all or nothing, is drawn whole.
+    axes.plot(
+        range(count), [gap if one is None else one for one in picture.values], color=_NOW, marker=".", label=now or "now", clip_on=False
+    )
     step = -(-count // _TICKS_MAX) or 1
     axes.set_xticks(range(0, count, step), [_plain(place) for place in picture.places[::step]])
     axes.yaxis.set_major_formatter(lambda value, _: write_number(value, picture.kind))
