@@ -153,7 +153,7 @@ def test_breakdown_by_campaign_shows_each_with_a_small_line(monkeypatch: pytest.
         ("successful-deliveries-grouped-by-campaign",),
     ):
         found = list(csv.DictReader(io.StringIO(run("kpi", *arguments, *DAYS, "--csv").stdout)))
-        assert [(row["campaign_id"], float(row["value"])) for row in found] == [("spring", 2), ("autumn", 1)], arguments
+        assert [(row["campaign_id"], row["value"]) for row in found] == [("spring", "2"), ("autumn", "1")], arguments
     text_shown = run("kpi", "successful-deliveries-grouped-by-campaign", *DAYS).stdout
     assert "by day" in text_shown
     assert "⢸" in text_shown

@@ -20,7 +20,6 @@ from pipeline.answers.terminal_chart import draw_picture
 from pipeline.ask.output_formats import Format, write_answer
 from pipeline.bare_duckdb import open_duckdb
 from pipeline.report import as_shown_text, print_json
-from schemas.errors import UsageError
 
 # In a pipe there is no width; a table of a terminal's usual one is read everywhere.
 _PIPE_WIDTH = 100
@@ -56,10 +55,8 @@ class Answer:
 def write(answer: Answer, as_json: bool, as_csv: bool, png: Path | None) -> None:
     """Write it to standard output, and its picture to a file when there is one.
 
-    Raises UsageError for two formats at once and for a picture that cannot be drawn; nothing is printed then.
+    The two formats and the file are those that `pipeline.answers.output_check` found to be good.
     """
-    if as_json and as_csv:
-        raise UsageError("There are --json and --csv; expected one of the two.")
     if png is not None:
         from pipeline.answers.png_picture import write_png
 
