@@ -5,8 +5,8 @@ with
 sends as (
     select app_id, channel, endpoint_id, lower(endpoint_id) as endpoint_key, sent_at
     from core.deliveries
-    -- What was sent by nobody's wish.
-    where campaign_id is not null or journey_id is not null
+    -- What was sent by nobody's wish. What was held back has no moment, which asof would take for the latest.
+    where (campaign_id is not null or journey_id is not null) and sent_at is not null
 ),
 
 opt_outs as (
