@@ -95,6 +95,24 @@ def test_who_asks_to_be_written_to_again_may_be_until_the_next_opt_out() -> None
     assert after() == [("shop", "EMAIL", "mail-1", at(1, days=2), 1, at(days=3))]
 
 
+@pytest.mark.parametrize("has_opted_out_again", [True, False])
+def test_who_asked_again_and_opted_out_again_by_the_same_mail_or_by_an_update_may_not_be_written_to(has_opted_out_again: bool) -> None:
+    # Out on the 23rd, in again a minute after noon of the 24th, out again of the 25th's noon; the 26th writes.
+    later: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-2", "event_timestamp": at(days=3), "message_id": "m2"}
+    events = [mail("send", **RUN), mail("unsubscribe", 60, **RUN), mail("send", **later)]
+    again = [mail("unsubscribe", 2 * 86400, **RUN)] if has_opted_out_again else []
+    asked: dict[str, Any] = {"endpoint_id": "mail-1", "opt_out": "NONE", "_appended_at": at(1, days=1)}
+    updates = [update(**asked), *([] if has_opted_out_again else [update(**asked | {"opt_out": "ALL", "_appended_at": at(days=2)})])]
+
+    def told(events: list[Any], updates: list[Any]) -> list[tuple[Any, ...]]:
+        rows = found(events, endpoint_updates=updates, asked=["no_send_after_opt_out"])
+        return [row[4:] for row in rows.get("no_send_after_opt_out", [])]
+
+    assert told([*events, *again], updates) == [(1, at(days=3))]
+    # The control: nothing after the wish takes it back.
+    assert told(events, updates[:1]) == []
+
+
 def test_an_answer_that_opts_out_of_what_nobody_sent_is_found() -> None:
     answer: dict[str, Any] = {"message_id": "z9"}
     # The run's text is known; a transactional one never is.

@@ -15,7 +15,7 @@ from pipeline.answers.kpi_question import ask_kpi
 from pipeline.config import load_settings
 from schemas.errors import UsageError
 from tests.answer_commands import Run, memory_reader, refusal, runner
-from tests.lake_rows import Row, at
+from tests.lake_rows import Row, at, event
 from tests.message_rows import RUN, mail, text
 
 DAYS = ("--from", "2026-11-22", "--to", "2026-11-23")
@@ -107,7 +107,7 @@ def test_days_of_which_nothing_is_known_are_said_and_not_drawn(run: Run) -> None
         assert "line:" not in shown
         assert "by day" not in shown
         # Nor is there a change against days that are known.
-        assert "%" not in shown.split("before")[0]
+        assert "-100" not in shown
         assert "no change" not in shown
     # The days at either end are known.
     for first, last in (("2026-11-18", "2026-11-20"), ("2026-11-23", "2026-11-25")):
@@ -130,7 +130,30 @@ def test_kind_of_message_that_nobody_got_on_known_days_is_said_and_not_drawn(run
 
 
 def test_lake_without_events_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "No events of shop have come yet." in runner(monkeypatch, [])("kpi", "txn-emails-sent", *DAYS, "--app", "shop").stdout
+    assert (
+        "No events of shop of a day that can be right have come yet."
+        in runner(monkeypatch, [])("kpi", "txn-emails-sent", *DAYS, "--app", "shop").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        # Another app's archive, which ended long before.
+        event(app_id="archive", event_timestamp=at(days=-400)),
+        # A mail of weeks ago, opened today: the days of its sending are not known by that.
+        mail("open", 20 * 86400, event_timestamp=at(days=-20), message_id="old", _appended_at=at()),
+    ],
+    ids=["archive", "late open"],
+)
+def test_no_change_is_told_against_days_that_only_something_older_makes_known(monkeypatch: pytest.MonkeyPatch, older: Row) -> None:
+    told = json.loads(runner(monkeypatch, [mail("send"), older])("kpi", "txn-emails-sent", *DAYS, "--json").stdout)
+    assert told["figures"][0]["change"] is None
+    assert told["notes"][0] == "Events are known from 2026-11-23 on, none of the 2 days before: no change is told."
+    # The control: an event of the same app on those days makes them known.
+    known = [mail("send"), older, event(event_timestamp=at(days=-3))]
+    told = json.loads(runner(monkeypatch, known)("kpi", "txn-emails-sent", *DAYS, "--json").stdout)
+    assert told["figures"][0]["change"] is not None
 
 
 def test_endpoints_are_counted_once_over_all_days(monkeypatch: pytest.MonkeyPatch) -> None:

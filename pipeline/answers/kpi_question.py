@@ -79,12 +79,13 @@ def _ask(reader: Reader, kpi: Kpi, column: str | None, days: Days, before: Days,
         denominator="sum(denominator)" if kpi.is_additive else "null::double",
     )
     given = {**days.texts, "before": str(before.first), "name": kpi.name, "app": app or None}
-    return {(row[0], row[1], row[2]): (_as_count(kpi, row[3]), _as_count(kpi, row[4])) for row in reader.rows(sql, given)}
+    is_price = kpi.unit == "millicents"
+    return {(row[0], row[1], row[2]): (row[3] if is_price else _as_count(row[3]), _as_count(row[4])) for row in reader.rows(sql, given)}
 
 
-def _as_count(kpi: Kpi, part: float | None) -> float | None:
-    """SQL adds up doubles; what is counted is whole, and written without a fraction. Prices may have one."""
-    return int(part) if part is not None and part == int(part) and kpi.unit != "millicents" else part
+def _as_count(part: float | None) -> float | None:
+    """SQL adds up doubles; what is counted is whole, and written without a fraction."""
+    return int(part) if part is not None and part == int(part) else part
 
 
 def _number(kpi: Kpi, found: dict[Key, Parts], is_now: bool, day: dt.date | None = None, group: str | None = None) -> float | None:

@@ -10,17 +10,18 @@ sends as (
 ),
 
 opt_outs as (
-    select app_id, channel, endpoint_id, opted_out_at
-    from core.deliveries
+    -- Each of them: by one mail people may opt out twice.
+    select distinct app_id, channel, endpoint_id, happened_at as opted_out_at
+    from core.message_facts
     -- The others never asked to be left alone.
-    where opted_out_at is not null
+    where fact = 'optout'
 ),
 
 wishes as (
-    select app_id, lower(endpoint_id) as endpoint_key, _appended_at as asked_at
+    select app_id, lower(endpoint_id) as endpoint_key, opt_out, _appended_at as asked_at
     from staging.endpoint_updates
     -- What says nothing of it changes nothing.
-    where opt_out = 'NONE'
+    where opt_out in ('NONE', 'ALL')
 )
 
 select
@@ -39,6 +40,6 @@ asof join opt_outs
     and sends.sent_at > opt_outs.opted_out_at
 asof left join wishes
     on sends.app_id = wishes.app_id and sends.endpoint_key = wishes.endpoint_key and sends.sent_at >= wishes.asked_at
--- Who asked since then may be written to.
-where coalesce(wishes.asked_at <= opt_outs.opted_out_at, true)
+-- Who asked since then may be written to, unless they asked otherwise after that.
+where coalesce(wishes.asked_at <= opt_outs.opted_out_at or wishes.opt_out = 'ALL', true)
 group by sends.app_id, sends.channel, sends.endpoint_id

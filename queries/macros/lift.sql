@@ -193,8 +193,9 @@ where (select is_known from check_names((select list(name) from names), app))
                 when known_ids is null or list_contains(known_ids, campaign_id) then true
                 else
                     error(format(
-                        'campaign_id is ''{}''; no event names that campaign. Expected one that events name; the nearest are {}.',
+                        'campaign_id is ''{}''; no event{} names that campaign. Expected one that events name; the nearest are {}.',
                         campaign_id,
+                        coalesce(' of ' || app, ''),
                         array_to_string(near_names(campaign_id, known_ids), ', ')
                     ))::boolean
             end
