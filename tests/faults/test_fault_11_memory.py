@@ -137,8 +137,8 @@ def test_fault_11_a_flush_for_which_memory_does_not_suffice_is_landed_in_smaller
         begin_backlog(worker, load, schedule, schedule.choose(6_000, 60_000))
         wait_for_rows(settings, load.count)
         said = lines(worker.log, "WARNING", "Memory does not suffice to land", "MemoryError")
-        # From a megabyte to what fits takes two, and then it grows slowly.
-        assert len(said) >= 2
+        # From a megabyte to what fits takes two, and then it grows slowly. Of the short backlog the first flush may be smaller.
+        assert len(said) >= schedule.choose(1, 2)
         assert metrics(worker)["headwater_flush_failures_total"] == len(said)
         assert worker.stop() == 0
     proof.note(injections=len(said), restarts=0)
