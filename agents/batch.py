@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,15 @@ class Pieces:
     def size_bytes(self) -> int:
         return int(np.maximum(self.sizes, 0).sum())
 
+    @property
+    def ends(self) -> I32:
+        """Where each ends; 0 of one that is null."""
+        return np.where(self.sizes < 0, 0, self.starts + self.sizes).astype(np.int32)
+
+    def split(self, count: int, cut: int) -> "tuple[Pieces, Pieces]":
+        """The first `count` of them, and the others in bytes that begin at `cut` of these."""
+        return Pieces(self.starts[:count], self.sizes[:count]), Pieces(np.maximum(self.starts[count:] - cut, 0), self.sizes[count:])
+
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
@@ -60,6 +70,30 @@ class Chunk:
     """Origin header by place; few records have one."""
     left_out: Mapping[int, LeftOut] = field(default_factory=dict)
     """By place, what is known of a value that is null here because it is too large."""
+
+    def split(self, bytes_max: int) -> "list[Chunk]":
+        """The first records, up to about `bytes_max` (at least one), and the others; itself when there are no others."""
+        # In the bytes they lie in their order.
+        ends = np.maximum.accumulate(np.maximum(self.keys.ends, self.values.ends))
+        count = max(1, int(np.searchsorted(ends, bytes_max, side="right")))
+        if count >= len(self.offsets):
+            return [self]
+        cut, middle = int(ends[count - 1]), int(self.offsets[count])
+        keys, values = self.keys.split(count, cut), self.values.split(count, cut)
+        origins, left_out = _split_places(self.origins, count), _split_places(self.left_out, count)
+        first = Chunk(
+            self.start, middle, self.data[:cut], self.offsets[:count], self.appended_ms[:count], keys[0], values[0], origins[0], left_out[0]
+        )
+        others = Chunk(
+            middle, self.end, self.data[cut:], self.offsets[count:], self.appended_ms[count:], keys[1], values[1], origins[1], left_out[1]
+        )
+        return [first, others]
+
+
+def _split_places(by_place: Mapping[int, Any], count: int) -> tuple[dict[int, Any], dict[int, Any]]:
+    """What is known of the first places, and of the others, which count from 0 again."""
+    first = {place: what for place, what in by_place.items() if place < count}
+    return first, {place - count: what for place, what in by_place.items() if place >= count}
 
 
 def build_chunk(
@@ -135,15 +169,21 @@ class Batch:
         self.held_bytes = sum(len(chunk.data) for chunk in self.chunks)
 
     def split(self, bytes_max: int) -> "list[Batch]":
-        """The first chunks, up to about `bytes_max` (at least one), and the others; itself when there are no others."""
-        ends = itertools.accumulate(len(chunk.data) for chunk in self.chunks)
+        """The first chunks, up to about `bytes_max`, and the others; itself when there are no others.
+
+        A first chunk that is larger is split, down to one record: a producer may send a megabyte at once, and memory suffice for half of it.
+        """
+        chunks = list(self.chunks)
+        if chunks and len(chunks[0].data) > bytes_max:
+            chunks[:1] = chunks[0].split(bytes_max)
+        ends = itertools.accumulate(len(chunk.data) for chunk in chunks)
         count = max(1, sum(end <= bytes_max for end in ends))
-        if count >= len(self.chunks):
+        if count >= len(chunks):
             return [self]
-        middle = self.chunks[count].start
+        middle = chunks[count].start
         return [
-            Batch(self.topic, self.partition, self.generation, self.start, middle, self.chunks[:count]),
-            Batch(self.topic, self.partition, self.generation, middle, self.end, self.chunks[count:]),
+            Batch(self.topic, self.partition, self.generation, self.start, middle, chunks[:count]),
+            Batch(self.topic, self.partition, self.generation, middle, self.end, chunks[count:]),
         ]
 
 

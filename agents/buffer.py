@@ -51,7 +51,7 @@ class Buffer:
             return Offer.TAKEN
 
     def take(self, bytes_max: int) -> list[Batch]:
-        """The oldest batches, up to about `bytes_max`; at least a chunk, if there is any."""
+        """The oldest batches, up to about `bytes_max`; at least a record, if there is any."""
         taken: list[Batch] = []
         with self._lock:
             taken_bytes = 0
