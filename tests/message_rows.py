@@ -10,6 +10,13 @@ from tests.lake_rows import Row, at, event, memory_lake
 
 PERSON = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
 RUN: dict[str, Any] = {"campaign_id": "c1", "campaign_activity_id": "run-1", "treatment_id": "0"}
+JOURNEY: dict[str, Any] = {
+    "journey_id": "j1",
+    "journey_run_id": "r1",
+    "journey_activity_id": "a1",
+    "message_id": "m3",
+    "endpoint_id": "mail-3",
+}
 
 
 def mail(kind: str, secs: float = 0, agent: str = PERSON, address: str = "192.0.2.1", link: str = "https://a", **given: Any) -> Row:

@@ -6,16 +6,9 @@ from typing import Any
 from pipeline.config import load_settings
 from tests.check_lake import OF_KPIS, found
 from tests.lake_rows import Row, at, event, purchase
-from tests.message_rows import RUN, decision, mail, text
+from tests.message_rows import JOURNEY, RUN, decision, mail, text
 
 MONDAY = date(2026, 11, 23)
-JOURNEY: dict[str, Any] = {
-    "journey_id": "j1",
-    "journey_run_id": "r1",
-    "journey_activity_id": "a1",
-    "message_id": "m3",
-    "endpoint_id": "mail-3",
-}
 # Monday and Tuesday: two phones, a purchase; campaigns, journeys and transactional messages, some of which came to nothing.
 RIGHT = [
     event(user_id="ann"),

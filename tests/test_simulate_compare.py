@@ -21,7 +21,7 @@ from pipeline.simulate.plan import Plan
 from schemas.errors import UsageError
 from tests.conftest import headwater
 from tests.lake_rows import at, event, memory_lake, purchase
-from tests.message_rows import RUN, decision, mail, text
+from tests.message_rows import JOURNEY, RUN, decision, mail, text
 
 NOTHING = Ledger(Plan(users=10, days=2, start=date(2026, 10, 1))).report()
 
@@ -49,13 +49,6 @@ def test_a_ledger_from_before_messages_and_zones_has_days_of_utc_and_its_message
 
 # One phone bought three mugs at 5 EUR in one session; c1 wrote an e-mail that a person clicked twice, and sent a push; a journey's e-mail was opened; a text cost 645.
 # A phone whose clock is eight days ahead is on a day of a week and a month that no chart shows, and in no figure of days here.
-JOURNEY: dict[str, Any] = {
-    "journey_id": "j1",
-    "journey_run_id": "r1",
-    "journey_activity_id": "a1",
-    "message_id": "m3",
-    "endpoint_id": "mail-3",
-}
 SHOP = [
     purchase(5, 3),
     *(mail(kind, secs, **RUN) for kind, secs in (("send", 0), ("delivered", 6), ("click", 60), ("click", 90))),

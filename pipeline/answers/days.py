@@ -51,13 +51,19 @@ class Days:
         """As many days, those just before."""
         return Days(self.first - dt.timedelta(days=self.length), self.first - dt.timedelta(days=1), self.today)
 
+    def begin_of(self, period: str) -> dt.date:
+        """The first day of the 'day', 'week' from Monday or 'month' in which the first of these lies."""
+        if period == "month":
+            return self.first.replace(day=1)
+        return self.first - dt.timedelta(days=self.first.weekday()) if period == "week" else self.first
+
     def before_in(self, period: str) -> "Days":
         """As many periods before ('day', 'week' from Monday or 'month'), cut off where these are: the last may not be whole."""
+        first = self.begin_of(period)
         if period == "month":
             count = (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
-            return Days(_months_before(self.first.replace(day=1), count), _months_before(self.last, count), self.today)
+            return Days(_months_before(first, count), _months_before(self.last, count), self.today)
         if period == "week":
-            first = self.first - dt.timedelta(days=self.first.weekday())
             length = dt.timedelta(weeks=(self.last - first).days // 7 + 1)
             return Days(first - length, self.last - length, self.today)
         return self.before()

@@ -8,7 +8,7 @@ from pipeline.answers.days import Days
 from pipeline.ask.reader import Reader
 
 _ASKED = """
-select coalesce(app_id, ''), first_date, last_date, began_date from kpis.known_days
+select first_date, last_date, began_date from kpis.known_days
 where $app::varchar is null or app_id = $app
 """
 
@@ -17,7 +17,6 @@ where $app::varchar is null or app_id = $app
 class AppDays:
     """The first and the last day with events of an app, and the first on which one happened: an old mail may be opened late."""
 
-    app: str
     first: dt.date
     last: dt.date
     began: dt.date

@@ -54,7 +54,11 @@ class Kpi:
 
     @property
     def kind(self) -> Kind:
-        return "share" if self.unit == "rate" else "amount" if self.unit == "millicents" else "count"
+        return "share" if self.unit == "rate" else "amount" if self.is_price else "count"
+
+    @property
+    def is_price(self) -> bool:
+        return self.unit == "millicents"
 
     @property
     def unit_beside(self) -> str:

@@ -50,7 +50,7 @@ def ask_kpi(reader: Reader, name: str, days: Days, zone: str, by: str = "", app:
     figures = [Figure(kpi.meaning, _number(kpi, found, True), _number(kpi, found, False), kpi.kind, unit=kpi.unit_beside)]
     if kpi.denominator:
         for place, said in enumerate((kpi.numerator, kpi.denominator)):
-            is_price = kpi.unit == "millicents" and place == 0
+            is_price = kpi.is_price and place == 0
             kind: Kind = "amount" if is_price else "count"
             unit = kpi.unit if is_price else ""
             figures.append(Figure(said, _part(found, True, place), _part(found, False, place), kind, unit=unit))
@@ -79,8 +79,7 @@ def _ask(reader: Reader, kpi: Kpi, column: str | None, days: Days, before: Days,
         denominator="sum(denominator)" if kpi.is_additive else "null::double",
     )
     given = {**days.texts, "before": str(before.first), "name": kpi.name, "app": app or None}
-    is_price = kpi.unit == "millicents"
-    return {(row[0], row[1], row[2]): (row[3] if is_price else _as_count(row[3]), _as_count(row[4])) for row in reader.rows(sql, given)}
+    return {(row[0], row[1], row[2]): (row[3] if kpi.is_price else _as_count(row[3]), _as_count(row[4])) for row in reader.rows(sql, given)}
 
 
 def _as_count(part: float | None) -> float | None:
@@ -160,5 +159,5 @@ def _define(kpi: Kpi, zone: str) -> dict[str, str]:
         said["delivered"] = kpi.delivered_as.replace("_", " ")
     if kpi.read_by:
         said["read by"] = kpi.read_by
-    unit = "millicents, thousandths of a US cent" if kpi.unit == "millicents" else kpi.unit
+    unit = "millicents, thousandths of a US cent" if kpi.is_price else kpi.unit
     return said | {"unit": unit, "clock": kpi.clock, "zone": f"{kpi.zone}: {zone}", "SQL": f"headwater views show {kpi.view}"}

@@ -1,6 +1,5 @@
 """Retention over days: of those who started, the share that came back, by cohort and on the whole."""
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,7 +55,8 @@ def ask_retention(reader: Reader, asked: RetentionAsked, days: Days, zone: str) 
         Figure(f"of them, with the next {asked.period} over", _seen(rows, 1), _seen(rows_before, 1)),
         Figure("of these, came back in it", _returned(rows, 1), _returned(rows_before, 1)),
     ]
-    figures = [replace(figure, can_compare=known.can_compare(days, before)) for figure in figures]
+    can_compare = known.can_compare(days, before)
+    figures = [replace(figure, can_compare=can_compare) for figure in figures]
     notes = [
         *note_unknown_types(reader, _unseen(asked, rows), asked.app),
         *_note_whole(asked, days),
@@ -75,8 +75,7 @@ def _ask(reader: Reader, asked: RetentionAsked, days: Days) -> list[Row]:
 
 def _note_whole(asked: RetentionAsked, days: Days) -> list[str]:
     """The macro begins with the whole period in which the first day lies."""
-    begins = {"week": days.first - dt.timedelta(days=days.first.weekday()), "month": days.first.replace(day=1)}
-    first = begins.get(asked.period, days.first)
+    first = days.begin_of(asked.period)
     return [f"The first {asked.period} counts whole, from {first} on."] if first < days.first else []
 
 

@@ -4,8 +4,8 @@ import difflib
 import re
 from collections.abc import Collection, Mapping
 
-# DuckDB names candidates for a bare column; for one behind an alias it does not.
 _MACRO = re.compile(r"Macro (\w+)\(\) does not support the supplied arguments")
+# DuckDB names candidates for a bare column; for one behind an alias it does not.
 _COLUMN = re.compile(r'does not have a column named "([^"]+)"')
 
 

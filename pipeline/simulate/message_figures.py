@@ -10,6 +10,14 @@ CORE_FIGURES = (
     *("sent", "delivered", "bounced", "hardbounced", "softbounced", "rejected", "failed", "complained", "opted_out", "opt_outs"),
     *("opened", "opens", "machine_opened", "machine_opens", "clicked", "clicks", "machine_clicked", "machine_clicks"),
 )
+# Of these, how often, whatever the message: by what of them.
+TIMES = {
+    "opens": "opened",
+    "clicks": "clicked",
+    "machine_opens": "machine_opened",
+    "machine_clicks": "machine_clicked",
+    "opt_outs": "opted_out",
+}
 # Of texts alone: parts of all messages and of those delivered, and what they cost in thousandths of a US cent.
 TEXT_FIGURES = ("parts", "delivered_parts", "price_millicents")
 # What KPIs alone count: deliveries by their other definitions, what all readers opened of each, and endpoints.
@@ -25,17 +33,13 @@ def count_figures(known: Mapping[str, set[Key]], often: Mapping[str, int]) -> di
     counts: dict[str, float] = {name: len(sets[name]) for name in (*CORE_FIGURES, *KPI_FIGURES) if name in sets}
     for name, kind in (("reached", "unless_hardbounced"), ("opened", "all_opened"), ("clicked", "all_clicked")):
         counts[f"{name}_endpoints"] = len({endpoint_id for endpoint_id, _ in sets[kind]})
-    times = {"opens": "opened", "clicks": "clicked", "machine_opens": "machine_opened", "machine_clicks": "machine_clicked"}
-    counts |= {name: often.get(kind, 0) for name, kind in (*times.items(), ("opt_outs", "opted_out"))}
+    counts |= {name: often.get(kind, 0) for name, kind in TIMES.items()}
     return {name: counts[name] for name in (*CORE_FIGURES, *KPI_FIGURES)}
 
 
 def refine(known: Mapping[str, set[Key]]) -> dict[str, set[Key]]:
     """The messages of each figure, from the kinds of news that came of them."""
-    plain = (*CORE_FIGURES, "rendering_failed")
-    sets = {
-        name: known.get(name, set()) for name in plain if name not in ("opens", "clicks", "machine_opens", "machine_clicks", "opt_outs")
-    }
+    sets = {name: known.get(name, set()) for name in (*CORE_FIGURES, "rendering_failed") if name not in TIMES}
     sent = sets["sent"]
     # What could not be written was not sent, unless something else is known of it.
     sets["rejected"] = (sets["rejected"] | sets["rendering_failed"]) & sent

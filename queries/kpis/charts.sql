@@ -28,7 +28,7 @@ parts as (
         count(denominator) > 0 as is_rate,
         min(period_date) as first_date,
         max(period_date) as last_date,
-        map_from_entries(list(({'date': period_date, 'said': {'numerator': numerator, 'denominator': denominator}}))) as said
+        map_from_entries(list({'date': period_date, 'said': {'numerator': numerator, 'denominator': denominator}})) as said
     from said
     group by all
 ),

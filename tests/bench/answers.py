@@ -11,6 +11,7 @@ from pipeline.ask.checks import list_checks, run_check
 from pipeline.ask.reader import Reader
 from pipeline.config import Settings
 from pipeline.simulate.shop import CAMPAIGNS
+from schemas.errors import HeadwaterError
 from tests.bench.answer_lake import FIRST, LAST, write_answer_lake
 from tests.bench.rows import Budget, Row, Sizes
 from tests.folder_lake import folder_reader
@@ -87,7 +88,7 @@ def _measure(reader: Reader, kind: str, name: str, ask: Callable[[Reader], int],
     began, used = time.perf_counter(), time.process_time()
     try:
         found, error = ask(reader), ""
-    except Exception as failure:  # noqa: BLE001
+    except HeadwaterError as failure:
         found, error = 0, f"{type(failure).__name__}: {failure}".splitlines()[0]
     secs, cpu_secs = time.perf_counter() - began, time.process_time() - used
     note = error or f"{found:,} rows; {cpu_secs:.1f} s of CPU"

@@ -51,7 +51,7 @@ def visit(guest: FaultWorker, secs_max: float) -> bool:
 def two_workers(
     settings: Settings, folder: Path, load: TimedLoad, *maintainers: Maintainer
 ) -> Iterator[tuple[FaultWorker, FaultWorker, Watch]]:
-    """Two workers with half of the partitions each, and maintenance; at the end all that was sent has landed, and they leave in order."""
+    """Two workers with half of the partitions each, and maintainers beside them; at the end all that was sent has landed, and they leave in order."""
     # Dynamic members: their partitions are given away as soon as they leave.
     first, second = (FaultWorker(settings, folder, number, HEADWATER_WORKER_INSTANCE="") for number in range(2))
     with maintaining(*maintainers), running(first, second), Watch(settings, load) as watch:
