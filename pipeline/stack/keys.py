@@ -51,8 +51,7 @@ def _make_keys() -> dict[str, Any]:
     return {
         "s3": {"writer": key("WRITER"), "reader": key("READER")},
         "redact_key": secrets.token_hex(32),
-        # Kafka's form of a UUID; the first letter is never the '-' that a command line would take for an option.
-        "kafka_cluster_id": "H" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:],
+        "kafka_cluster_id": make_cluster_id(),
         "definitions_key": _make_definitions_key(),
     }
 
@@ -93,3 +92,8 @@ def _write_once(settings: Settings, keys: dict[str, Any]) -> None:
         pass
     finally:
         draft.unlink()
+
+
+def make_cluster_id() -> str:
+    """An id for a new cluster: Kafka's form of a UUID, whose first letter is never the '-' that a command line would take for an option."""
+    return "H" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]

@@ -40,10 +40,8 @@ WAITED_SECS_MIN = 3
 AWAY_SECS, FULL_AWAY_SECS = 1, 10
 
 
-def take_away(settings: Settings, end: Callable[[Settings], None], secs: float) -> None:
-    """End the broker, and start it again after so long."""
-    end(settings)
-    time.sleep(secs)
+def start(settings: Settings) -> None:
+    """As supervisor does."""
     Supervisor(settings).call("startProcess", "kafka")
 
 
@@ -67,14 +65,16 @@ def is_stopped(settings: Settings) -> bool:
     return True
 
 
-def strike(settings: Settings, load: Load, fault: Callable[[], object]) -> Drain:
-    """Take Kafka away and bring it back, and wait until everything has landed that waited meanwhile."""
+def strike(settings: Settings, load: Load, end: Callable[[], object], start_again: Callable[[], object], secs: float) -> Drain:
+    """Take Kafka away for so long and bring it back, and wait until everything has landed that waited meanwhile."""
     wait_for_acks(load, int(load.per_sec))
-    fault()
-    # What the worker had in hand has landed meanwhile.
+    end()
+    time.sleep(secs)
+    # What the worker had in hand has landed meanwhile, and nothing else lands before Kafka is back.
+    landed_before = landed_count(settings)
+    start_again()
     wait_for_acks(load, 1)
-    back_at = time.monotonic()
-    return wait_for_drain(settings, load, back_at, landed_count(settings))
+    return wait_for_drain(settings, load, time.monotonic(), landed_before)
 
 
 def note_drains(proof: Proof, schedule: Schedule, per_sec: float, drains: Sequence[Drain]) -> None:
@@ -98,8 +98,8 @@ def test_fault_03_one_broker_that_is_killed_or_restarted_costs_the_time_that_it_
     times, per_sec, away_secs = schedule.choose((3, PER_SEC, AWAY_SECS), (12, FULL_PER_SEC, FULL_AWAY_SECS))
     with running(worker), Load(settings, tmp_path, schedule.chance, per_sec=per_sec) as load:
         wait_until_it_lands(settings)
-        faults = [partial(take_away, own_stack, end, away_secs) for end in (kill_for_good, stop)]
-        drains = [strike(settings, load, faults[number % 2]) for number in range(times)]
+        ends = [partial(end, own_stack) for end in (kill_for_good, stop)]
+        drains = [strike(settings, load, ends[number % 2], partial(start, own_stack), away_secs) for number in range(times)]
         load.stop()
         proof.note(repeated_by_the_producer=note_repeats(settings, load))
         wait_for_rows(settings, load.count)
@@ -125,7 +125,7 @@ def test_fault_03_one_broker_control(own_stack: Settings, tmp_path: Path, schedu
         assert worker.process is not None
         worker.process.send_signal(signal.SIGCONT)
         assert worker.stop(120) == 0
-        Supervisor(own_stack).call("startProcess", "kafka")
+        start(own_stack)
         worker.plan = []
         wait_for_acks(load, PER_SEC)
         worker.start()
@@ -150,13 +150,6 @@ def take_one(settings: Settings, brokers: Brokers, number: int, is_killed: bool,
     brokers.start(number)
 
 
-def take_two(brokers: Brokers, numbers: Sequence[int], away_secs: float) -> None:
-    """The one that is left acknowledges nothing and hands nothing out."""
-    brokers.kill(*numbers)
-    time.sleep(away_secs)
-    brokers.start(*numbers)
-
-
 @pytest.mark.full
 def test_fault_03_three_brokers_of_which_any_is_killed_or_restarted_lose_nothing(
     own_stack: Settings, tmp_path: Path, schedule: Schedule, proof: Proof
@@ -175,7 +168,9 @@ def test_fault_03_three_brokers_of_which_any_is_killed_or_restarted_lose_nothing
                 wait_for_acks(load, PER_SEC)
                 # Nothing waits for long while two are left: a drain there is only of what two were taken away.
                 if count % 3 == 2:
-                    drains.append(strike(settings, load, partial(take_two, brokers, chance.sample(NUMBERS, 2), away_secs)))
+                    # The one that is left acknowledges nothing and hands nothing out.
+                    two = chance.sample(NUMBERS, 2)
+                    drains.append(strike(settings, load, partial(brokers.kill, *two), partial(brokers.start, *two), away_secs))
                 else:
                     take_one(settings, brokers, chance.choice(NUMBERS), count % 3 == 0, load)
                 brokers.wait_until_whole(settings)

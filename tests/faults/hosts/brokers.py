@@ -4,8 +4,6 @@ import random
 import shutil
 import socket
 import subprocess
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from pipeline.config import Settings
 from pipeline.kafka_admin import open_admin
 from pipeline.stack.artifacts import fetch_artifacts, load_lock
 from pipeline.stack.java import find_java
+from pipeline.stack.keys import make_cluster_id
 from pipeline.stack.ports import is_free
 from pipeline.stack.programs import TEMPLATES
 from pipeline.topics import MESSAGE_BYTES_MAX
@@ -54,7 +53,7 @@ class Brokers:
             *("-cp", ":".join(map(str, fetch_artifacts(load_lock()["kafka"])))),
         ]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = make_cluster_id()
         folder.mkdir(parents=True)
         for number in NUMBERS:
             self._properties(number).write_text(self._build_properties(number))

@@ -23,7 +23,7 @@ class Drain:
 
 
 def wait_for_drain(settings: Settings, load: Load, ended_at: float, landed_before: int) -> Drain:
-    """Wait until what waited has landed, of a fault that ended at `ended_at` (monotonic clock), when `landed_before` rows had landed."""
+    """Wait until what waited has landed, of a fault that ended at `ended_at` (monotonic clock), and before whose end `landed_before` rows had landed."""
     wait_until(lambda: landed_count(settings) > landed_before, "rows land again", secs_max=240)
     resumed_at, wanted = time.monotonic(), load.due
     while (landed := landed_count(settings)) < wanted:
