@@ -58,8 +58,9 @@ bench-quick: $(READY) ## The same with fewer events and cases (3 minutes)
 	@$(PY) -m tests.bench --quick
 
 ##@ Ship it
-docs: $(READY) ## Write the reference pages anew from the code
+docs: $(READY) ## Write the reference pages anew from the code, and the site of all views to build/views
 	@$(PY) -m pipeline.pages.docs
+	@$(H) views docs --out build/views
 sbom: $(READY) ## Write what is in it, from the locks (CycloneDX)
 	@$(PY) -m pipeline.pages.sbom
 lock: $(READY) ## Renew the locks: Python libraries, uv, Java programs

@@ -254,6 +254,9 @@ class Settings(BaseSettings):
     maintain_metrics_port: int = _setting(0, "port of /metrics of maintenance; 0: 9463 and the port offset", "9463", ge=0, le=65535)
 
     # Asking
+    queries_folder: Path | None = _setting(
+        None, "folder of views, macros and checks of one's own, in layers as queries/ has them; none: ours alone", "/etc/headwater/queries"
+    )
     query_memory_bytes_max: int = _setting(2_000_000_000, "memory of one `headwater sql`", "2000000000", ge=50_000_000)
     query_secs_max: float = _setting(300, "time after which a query is stopped", "300", gt=0)
     session_gap_mins: float = _setting(30, "silence after which an endpoint's next event opens a new session", "30", gt=0)

@@ -25,7 +25,8 @@ from pipeline.stack.readiness import ensure_bucket
 from pipeline.topics import ensure_topics
 from pipeline.topology import TOPICS, topic_name
 from tests import definitions_named
-from tests.dedup_reads import reads  # noqa: F401  (a fixture of several files, as the next one)
+from tests.browsers import browser  # noqa: F401  (a fixture of several files, as the next ones)
+from tests.dedup_reads import reads  # noqa: F401
 from tests.faults.rig.proof import add_options, configure, label, proof, schedule  # noqa: F401
 from tests.faults.wire.canary import canary  # noqa: F401
 from tests.forked_command import allow_forks, run_forked

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,7 +12,7 @@ from pipeline.ask.checks import CheckResult, State, choose_checks, list_checks, 
 from pipeline.ask.reader import Reader, open_empty_reader
 from pipeline.config import load_settings
 from pipeline.maintenance.check_metrics import CheckMetrics
-from pipeline.maintenance.check_service import FIRST_SECS, CheckService
+from pipeline.maintenance.check_service import FIRST_SECS, CheckService, build_check_service
 from schemas.errors import UnavailableError, UsageError
 from tests.lake_rows import library
 
@@ -128,3 +130,43 @@ def test_no_checks_run_when_they_are_off_or_the_process_ends() -> None:
     rig.service.stop()
     assert rig.run() == []
     rig.service.close()
+
+
+def test_a_check_of_ones_own_that_cannot_be_used_is_counted_as_not_run_and_the_others_run() -> None:
+    rig = Rig(lake)
+    rig.service = CheckService(
+        [check for check in list_checks(library().views) if check.name in (A, B)],
+        3600,
+        CheckMetrics(registry := CollectorRegistry()),
+        lake,
+        lambda: rig.now,
+        left_out={"checks.assert_mine": "mine.sql is no select", "kpis.mine": "neither is this"},
+    )
+    rig.registry = registry
+    assert rig.value("failures_total", "checks.assert_mine") == 0
+    rig.now += FIRST_SECS
+    assert [result.name for result in rig.run()] == [A, B]
+    assert rig.value("failures_total", "checks.assert_mine") == 1
+    assert rig.value("failures_total", "kpis.mine") is None
+
+
+def test_a_check_whose_file_went_after_the_start_is_counted_as_not_run() -> None:
+    rig = Rig(lake)
+    mine = replace(next(check for check in list_checks(library().views) if check.name == A), name="checks.assert_mine")
+    rig.service = CheckService(
+        [mine, *(check for check in list_checks(library().views) if check.name == B)],
+        3600,
+        CheckMetrics(registry := CollectorRegistry()),
+        lake,
+        lambda: rig.now,
+    )
+    rig.registry = registry
+    rig.now += FIRST_SECS
+    assert [result.name for result in rig.run()] == [B]
+    assert rig.value("failures_total", "checks.assert_mine") == 1
+
+
+def test_without_the_folder_of_ones_own_the_service_runs_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    service = build_check_service(load_settings(queries_folder=tmp_path / "none"), CheckMetrics(CollectorRegistry()))
+    assert len(service._checks) == len(list_checks(library().views))
+    assert "Only the checks of queries/ are run: HEADWATER_QUERIES_FOLDER is" in caplog.text

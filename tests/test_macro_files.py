@@ -162,7 +162,7 @@ class TestAsked:
         for name, text in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
-        monkeypatch.setattr("pipeline.ask.reader.load_library", lambda: load_library(tmp_path))
+        monkeypatch.setattr("pipeline.ask.reader.load_library", lambda own: load_library(tmp_path, own))
         with open_empty_reader(load_settings()) as reader:
             yield reader
 

@@ -3,9 +3,7 @@
 import functools
 import http.server
 import json
-import os
 import re
-import shutil
 import threading
 import time
 import urllib.request
@@ -20,8 +18,6 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 
 from pipeline.config import Settings
 from tests.api_process import ApiProcess, make_access_key, make_app, make_write_key, serving
@@ -32,25 +28,6 @@ from tests.worker_process import WorkerProcess, running, wait_until
 pytestmark = pytest.mark.timeout(600)
 
 COLUMNS = ("event_type", "session_id", "endpoint_id", "user_id", "attributes", "metrics", "browser")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium, driven; skips where it is missing."""
-    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("Programs 'chromium' and 'chromedriver' are expected; .ci/run installs Debian's.")
-    options = Options()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(argument)
-    service = Service(executable_path=driver, env=os.environ | {"HOME": str(tmp_path_factory.mktemp("home"))})
-    started = webdriver.Chrome(options=options, service=service)
-    started.set_script_timeout(30)
-    try:
-        yield started
-    finally:
-        started.quit()
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """The checks: every view of checks/ is run; one that returns rows says that something is wrong, and its rows say what."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from pipeline.ask.nearest import hint
 from pipeline.ask.reader import Reader
+from pipeline.ask.sql_checker import NO_REASONS
 from pipeline.ask.views import Severity, View
 from schemas.errors import HeadwaterError, UsageError
 
@@ -79,15 +80,23 @@ def list_checks(views: Sequence[View]) -> list[View]:
     return sorted((view for view in views if view.severity is not None), key=lambda view: view.name)
 
 
-def choose_checks(views: Sequence[View], wanted: Sequence[str]) -> list[str]:
+def left_out_checks(left_out: Mapping[str, str]) -> list[CheckResult]:
+    """Checks of one's own whose files cannot be used: each is one that could not be run."""
+    names = sorted(name for name in left_out if name.startswith("checks."))
+    return [CheckResult(name, "", Severity.FAIL, 0.0, None, error=left_out[name]) for name in names]
+
+
+def choose_checks(views: Sequence[View], wanted: Sequence[str], left_out: Mapping[str, str] = NO_REASONS) -> list[str]:
     """Names of the checks that are wanted, in order; all when none is named. `checks.` and `assert_` may be left out.
 
-    Raises UsageError, which names the nearest, for a name that is none.
+    Raises UsageError for a name that is none, with the nearest, and for a check that is left out, with the reason.
     """
     names = [view.name for view in list_checks(views)]
     chosen = set()
     for text in wanted:
         name = PREFIX + text.removeprefix("checks.").removeprefix("assert_")
+        if name in left_out:
+            raise UsageError(f"Check '{text}' is left out: {left_out[name]}")
         if name not in names:
             near = hint(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in names], cutoff=0.3)
             raise UsageError(f"Check '{text}' is not there.{near} 'headwater check' without '--only' runs all and lists them.")

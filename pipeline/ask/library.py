@@ -1,28 +1,32 @@
-"""The library: all views and macros of queries/, each after those that it names; made in a DuckDB whole, or as far as is asked for."""
+"""The library: all views and macros of queries/ and of one's own, each after those that it names; made in a DuckDB whole, or as far as is asked for."""
 
 import graphlib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
-from pipeline.ask.layers import FOLDER, LAKE, LAYERS, MACROS, SETTINGS, VIEW_LAYERS, ViewError, may_read
-from pipeline.ask.macros import Macro, load_macro
+from pipeline.ask.layers import FOLDER, MACROS, SETTINGS, VIEW_LAYERS, ViewError
+from pipeline.ask.macros import Macro
+from pipeline.ask.own_queries import add_own
+from pipeline.ask.query_files import Definition, check_uses, list_files, load_file, names_used, put_in_order
 from pipeline.ask.settings_view import settings_view_sql
 from pipeline.ask.sql_text import quoted
-from pipeline.ask.views import View, load_view
+from pipeline.ask.views import View
 from pipeline.bare_duckdb import open_duckdb
 from pipeline.config import Settings
-
-Definition = View | Macro
 
 
 @dataclass(frozen=True)
 class Library:
-    """Views by name, layer.stem, and macros by theirs, in an order in which each can be created after those before it."""
+    """Views by name, layer.stem, and macros by theirs, in an order in which each can be created after those before it.
+
+    `left_out`: files of one's own that cannot be used, by the same names, with the reason.
+    """
 
     definitions: Mapping[str, Definition]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def views(self) -> list[View]:
@@ -53,34 +57,30 @@ class Library:
             name = waiting.pop()
             if name not in wanted:
                 wanted.add(name)
-                waiting += _needs(self.definitions[name], self.definitions)
+                waiting += names_used(self.definitions[name], self.definitions)
         return [one for one in self.definitions.values() if one.name in wanted]
 
 
-def load_library(folder: Path = FOLDER) -> Library:
-    """All views and macros of a folder.
+def load_library(folder: Path = FOLDER, own: Path | None = None) -> Library:
+    """All views and macros of a folder, and with `own` those of a folder of one's own, as far as they can be used.
 
-    Raises ViewError, which names the file, for a file that is not what its folder holds, names what does not exist or what its
-    layer may not read, or stands in a circle.
+    Raises ViewError, which names the file, for a file of `folder` that is not what its layer holds, names what does not exist or
+    what its layer may not read, or stands in a circle; UsageError when `own` is no folder.
     """
-    macro_paths = sorted((folder / MACROS).glob("*.sql"))
-    macros = {path.stem for path in macro_paths}
     with open_duckdb() as parser:
-        found: dict[str, Definition] = {path.stem: load_macro(parser, path, macros) for path in macro_paths}
-        for layer in VIEW_LAYERS:
-            for path in sorted((folder / layer).glob("*.sql")):
-                found[f"{layer}.{path.stem}"] = load_view(parser, path, layer, macros)
-    for one in found.values():
-        for name in one.reads:
-            _check_read(one, name, found)
-        for name in one.calls:
-            _check_call(one, found[name])
-    try:
-        order = list(graphlib.TopologicalSorter({name: _needs(one, found) for name, one in found.items()}).static_order())
-    except graphlib.CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
-        raise ViewError(f"Files of {folder} read each other in a circle: {circle}. Move what they share into a view of its own.") from None
-    return Library({name: found[name] for name in order})
+        files = list(list_files(folder))
+        macros = {file.name for file in files if file.layer == MACROS}
+        found = {file.name: load_file(parser, file, macros) for file in files}
+        for one in found.values():
+            check_uses(one, found)
+        try:
+            ours = put_in_order(found)
+        except graphlib.CycleError as error:
+            circle = " -> ".join(reversed(error.args[1]))
+            raise ViewError(
+                f"Files of {folder} read each other in a circle: {circle}. Move what they share into a view of its own."
+            ) from None
+        return Library(ours) if own is None else Library(*add_own(parser, own, ours))
 
 
 def create_base(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -98,7 +98,7 @@ def create_definitions(con: duckdb.DuckDBPyConnection, definitions: Iterable[Def
     for one in definitions:
         try:
             con.execute(one.create_sql)
-        except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
             raise ViewError(f"{one.path} does not fit what it reads: {error}") from None
         kind = "view" if isinstance(one, View) else "macro table" if one.is_table else "macro"
         con.execute(f"comment on {kind} {one.name} is {quoted(one.grain)}")
@@ -108,31 +108,3 @@ def create_all(con: duckdb.DuckDBPyConnection, library: Library, settings: Setti
     """Create `settings` and everything of the library."""
     create_base(con, settings)
     create_definitions(con, library.definitions.values())
-
-
-def _needs(one: Definition, found: Collection[str]) -> list[str]:
-    return [*(name for name in one.reads if name in found), *one.calls]
-
-
-def _check_read(one: Definition, name: str, found: Mapping[str, Definition]) -> None:
-    schema = name.rpartition(".")[0]
-    if name == SETTINGS:
-        return
-    if schema == LAKE:
-        if one.layer != "staging":
-            raise ViewError(f"{one.path} reads '{name}'; only staging reads the lake. Read the staging view of that table.")
-        return
-    if not schema or name not in found:
-        views = sorted(view for view in found if "." in view)
-        raise ViewError(f"{one.path} reads '{name}', which is no view; expected layer.name, one of {', '.join(views)}.")
-    if one.layer == MACROS and schema != "core":
-        raise ViewError(f"{one.path} reads '{name}'; a macro reads core and settings, never {schema}.")
-    if not may_read(one.layer, schema):
-        raise ViewError(f"{one.path} reads '{name}'; a view of {one.layer} reads its own layer and those below it, never {schema}.")
-
-
-def _check_call(one: Definition, macro: Definition) -> None:
-    """A macro of values alone may be called everywhere; one of tables only from above core."""
-    assert isinstance(macro, Macro)
-    if macro.is_table and LAYERS[one.layer] < LAYERS[MACROS]:
-        raise ViewError(f"{one.path} calls '{macro.name}', a macro of a table; a view of {one.layer} calls macros of values only.")

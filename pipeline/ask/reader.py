@@ -7,7 +7,7 @@ Views and macros are created when a query first names them: to create a hundred 
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -71,7 +71,9 @@ class Reader:
         Raises RefusedError or QueryError for SQL that is not run, LimitError for time and memory.
         """
         with self._limits():
-            survey = check_sql(self.con, sql, self.library.relations, self.library.value_macros, self.library.table_macros)
+            survey = check_sql(
+                self.con, sql, self.library.relations, self.library.value_macros, self.library.table_macros, self.library.left_out
+            )
             self._create_for(survey)
             try:
                 answer = self.con.execute(sql, dict(parameters or {}))
@@ -89,13 +91,19 @@ class Reader:
         self._create_for(survey_select(self.con, sql))
         return self.con.execute(sql, dict(parameters or {}))
 
+    def create(self, name: str) -> None:
+        """Create a view or macro with all that it reads, unless it is there. Raises ViewError when it does not fit that."""
+        self._create_named([name])
+
     def columns(self, name: str) -> list[tuple[str, str]]:
         """Columns of a view with their DuckDB types."""
         return [(row[0], row[1]) for row in self.rows(f"describe {name}")]
 
     def _create_for(self, survey: Survey) -> None:
         """Create what a statement names, with all that this reads, as far as it is not there."""
-        named = [*names_read(survey), *survey.functions, *survey.table_functions]
+        self._create_named([*names_read(survey), *survey.functions, *survey.table_functions])
+
+    def _create_named(self, named: Iterable[str]) -> None:
         missing = [one for one in self.library.needed_by(named) if one.name not in self._created]
         create_definitions(self.con, missing)
         self._created.update(one.name for one in missing)
@@ -166,9 +174,10 @@ def open_empty_reader(settings: Settings) -> Reader:
 
 
 def _open(settings: Settings, store: Store | None, threads: int | None = None) -> Reader:
+    library = load_library(own=settings.queries_folder)
     spill = SpillFolder()
     con = _connect(settings, spill)
-    reader = Reader(con, load_library(), settings, spill)
+    reader = Reader(con, library, settings, spill)
     try:
         create_lake(con, store, settings.promoted_attributes)
         create_base(con, settings)

@@ -4,7 +4,8 @@ One check for `headwater sql` and for whatever else takes SQL from outside. It i
 connection is locked down (pipeline/ask/reader.py), and the S3 key that the connection holds can only read.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import duckdb
 
@@ -13,6 +14,7 @@ from pipeline.ask.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
 from pipeline.ask.sql_tree import RefusedError, Relation, Survey, survey_select
 
 NOTHING: frozenset[str] = frozenset()
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
 
 def check_sql(
@@ -21,11 +23,12 @@ def check_sql(
     relations: Collection[str],
     value_macros: frozenset[str] = NOTHING,
     table_macros: frozenset[str] = NOTHING,
+    left_out: Mapping[str, str] = NO_REASONS,
 ) -> Survey:
     """Check one statement; `con` only parses it, nothing is bound or run.
 
     `relations` are the names that may be read, as they are written: core.events, settings. The macros may be called beside
-    DuckDB's own functions: those of values anywhere, those of tables in `from`.
+    DuckDB's own functions: those of values anywhere, those of tables in `from`. What is `left_out` is refused with its reason.
 
     Returns what the statement names. Raises RefusedError, which names what was refused and the way out, and
     duckdb.ParserException for what is not SQL.
@@ -33,12 +36,16 @@ def check_sql(
     survey = survey_select(con, sql)
     for relation in sorted(survey.relations):
         if not _is_allowed(relation, relations):
-            raise RefusedError(_refused_relation(relation, relations, table_macros))
+            raise RefusedError(_left_out(str(relation), left_out) or _refused_relation(relation, relations, table_macros))
     for name in sorted(survey.table_functions - TABLE_FUNCTIONS - table_macros):
-        raise RefusedError(_refused_table_function(name, value_macros, table_macros))
+        raise RefusedError(_left_out(name, left_out) or _refused_table_function(name, value_macros, table_macros))
     for name in sorted(survey.functions - FUNCTIONS - value_macros):
-        raise RefusedError(_refused_function(name, value_macros, table_macros))
+        raise RefusedError(_left_out(name, left_out) or _refused_function(name, value_macros, table_macros))
     return survey
+
+
+def _left_out(name: str, left_out: Mapping[str, str]) -> str:
+    return f"'{name}' is left out: {left_out[name]}" if name in left_out else ""
 
 
 def _is_allowed(relation: Relation, relations: Collection[str]) -> bool:

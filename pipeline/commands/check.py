@@ -1,4 +1,4 @@
-"""`headwater check`: run queries/checks; exit 1 when one fails."""
+"""`headwater check`: run queries/checks and those of one's own; exit 1 when one fails."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from pipeline.ask.checks import CheckResult, State, choose_checks, run_check
+from pipeline.ask.checks import CheckResult, State, choose_checks, left_out_checks, run_check
 from pipeline.ask.output_formats import as_text
 from pipeline.ask.reader import open_reader
 from pipeline.config import load_settings
@@ -29,13 +29,17 @@ def check(
         help="Print JSON: {ok, checks: [{check, severity, state, ok, grain, secs, row_count, rows, error}]}; rows: the first; state: ok, warn, fail, error.",
     ),
 ) -> None:
-    """Run every check of queries/checks over the lake as it is now, or those of --only.
+    """Run every check of queries/checks and of HEADWATER_QUERIES_FOLDER over the lake as it is now, or those of --only.
 
     Exit 1 when one of severity fail returns rows, or one could not be run; rows of severity warn are shown.
     """
     with open_reader(load_settings()) as reader:
-        names = track(choose_checks(reader.views, only or []), "Checking", console=Console(stderr=True), transient=True)
+        names = track(
+            choose_checks(reader.views, only or [], reader.library.left_out), "Checking", console=Console(stderr=True), transient=True
+        )
         results = [run_check(reader, name) for name in names]
+        # Whoever asks for some by name has those; whoever asks for all learns of each that is not among them.
+        results += [] if only else left_out_checks(reader.library.left_out)
     is_ok = all(result.is_ok for result in results)
     if as_json:
         print_json({"ok": is_ok, "checks": [_as_json(result) for result in results]})

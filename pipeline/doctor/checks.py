@@ -29,6 +29,7 @@ CHECKS = (
     Check("Python", _named("versions.check_python")),
     Check("libraries", _named("versions.check_packages")),
     Check("record reader", _named("versions.check_record_reader")),
+    Check("queries of one's own", _named("queries.check_own_queries"), settings=("queries_folder",), secs_max=12),
     Check("Java", _named("versions.check_java"), settings=("local_java",)),
     Check(".venv", _named("environment.check_venv")),
     Check("disk", _named("disk.check_disk"), settings=HOME),

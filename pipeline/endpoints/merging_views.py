@@ -5,7 +5,8 @@ import functools
 import duckdb
 
 from pipeline.ask.layers import LAKE
-from pipeline.ask.library import Definition, Library, create_definitions, load_library
+from pipeline.ask.library import Library, create_definitions, load_library
+from pipeline.ask.query_files import Definition
 from schemas.tables import load_table
 
 STATES, UPDATES = "endpoint_states", "endpoint_updates"

@@ -2,15 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from pipeline.ask.checks import CheckResult, State, list_checks, run_check
+from pipeline.ask.checks import CheckResult, State, left_out_checks, list_checks, run_check
 from pipeline.ask.library import load_library
 from pipeline.ask.reader import Reader, open_reader
+from pipeline.ask.sql_checker import NO_REASONS
 from pipeline.ask.views import View
 from pipeline.config import Settings
 from pipeline.maintenance.check_metrics import CheckMetrics
-from schemas.errors import HeadwaterError
+from schemas.errors import HeadwaterError, UsageError
 
 log = logging.getLogger("headwater.checks")
 
@@ -23,7 +24,8 @@ THREADS = 1
 class CheckService:
     """Runs these checks every `secs`, on the lake as it is when a round begins; 0 never does.
 
-    `clock` is in seconds since 1970, `open_lake` opens a reader; both are passed in by tests.
+    `clock` is in seconds since 1970, `open_lake` opens a reader; both are passed in by tests. `left_out` are checks of one's own that
+    cannot be used, with the reason: each round counts them as not run. What is added to one's own folder later is run after a restart.
     """
 
     def __init__(
@@ -33,14 +35,18 @@ class CheckService:
         metrics: CheckMetrics,
         open_lake: Callable[[], Reader],
         clock: Callable[[], float] = time.time,
+        left_out: Mapping[str, str] = NO_REASONS,
     ) -> None:
         self._checks, self._secs, self._metrics, self._open_lake, self._clock = checks, secs, metrics, open_lake, clock
+        self._left_out = left_out
         self._due_at = clock() + min(FIRST_SECS, secs)
         self._round: Iterator[CheckResult] | None = None
         self._reader: Reader | None = None
         self._is_stopped = False
         for check in checks if secs else ():
             metrics.declare(check.name, str(check.severity))
+        for result in left_out_checks(left_out) if secs else ():
+            metrics.declare(result.name, str(result.severity))
 
     def run_next(self) -> CheckResult | None:
         """Run the next check of the round, or begin one when it is due; None when there is nothing to do now."""
@@ -78,7 +84,14 @@ class CheckService:
                 self._metrics.failures.labels(check.name).inc()
             return
         try:
+            # The files of one's own may have changed since the start.
+            there = {view.name for view in self._reader.views}
+            gone = {check.name: "its file is not there any more, or cannot be used" for check in self._checks if check.name not in there}
+            for result in left_out_checks({**self._left_out, **gone}):
+                self._say(result)
             for check in self._checks:
+                if check.name not in there:
+                    continue
                 result = run_check(self._reader, check.name)
                 if self._is_stopped:
                     return
@@ -102,5 +115,13 @@ class CheckService:
 
 
 def build_check_service(settings: Settings, metrics: CheckMetrics) -> CheckService:
-    """Wire the service; nothing runs yet. Raises ViewError for a file of queries/ that cannot be used."""
-    return CheckService(list_checks(load_library().views), settings.check_secs, metrics, lambda: open_reader(settings, threads=THREADS))
+    """Wire the service; nothing runs yet. Raises ViewError for a file of queries/ that cannot be used; what of one's own cannot is logged."""
+    try:
+        library = load_library(own=settings.queries_folder)
+    except UsageError as error:
+        log.error("Only the checks of queries/ are run: %s", error)
+        library = load_library()
+        settings = settings.model_copy(update={"queries_folder": None})
+    return CheckService(
+        list_checks(library.views), settings.check_secs, metrics, lambda: open_reader(settings, threads=THREADS), left_out=library.left_out
+    )

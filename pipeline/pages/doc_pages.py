@@ -15,7 +15,8 @@ from rich.text import Text
 
 from agents.enrichment.enrichments import ENRICHMENTS, Enrichment
 from pipeline.api.metrics import ApiMetrics
-from pipeline.ask.library import Definition, load_library
+from pipeline.ask.library import load_library
+from pipeline.ask.query_files import Definition
 from pipeline.cli import COMMANDS
 from pipeline.config import Settings
 from pipeline.maintenance.check_metrics import CheckMetrics

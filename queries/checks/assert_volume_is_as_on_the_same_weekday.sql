@@ -19,7 +19,7 @@ weeks as (
     select apps.app_id, last_day.whole_date, weeks_back, coalesce(days.event_count, 0) as event_count
     from (select app_id, min(event_date) as first_date from days group by app_id) as apps
     cross join last_day
-    cross join range(5) as weeks (weeks_back)
+    cross join (values (0), (1), (2), (3), (4)) as weeks (weeks_back)
     left join days on days.app_id = apps.app_id and days.event_date = last_day.whole_date - weeks_back::integer * 7
     -- An app is judged once it has all four weeks.
     where apps.first_date <= last_day.whole_date - 28

@@ -29,7 +29,7 @@ select
     user_id,
     attributes,
     metrics,
-    coalesce(user_attributes, map {}) as user_attributes,
+    coalesce(user_attributes, map {}::map(varchar, varchar[])) as user_attributes,
     extra,
     _appended_at as updated_at
 from core.endpoint_states

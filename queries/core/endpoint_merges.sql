@@ -315,8 +315,8 @@ endpoints_touched as (
             -- Claimed by another since it was last updated itself: its own claim has its own number.
             case when claims.claim_number > endpoints.update_number then 'INACTIVE' else endpoints.endpoint_status end as endpoint_status
         ),
-        coalesce(maps.attributes, map {}) as attributes,
-        coalesce(maps.metrics, map {}) as metrics,
+        coalesce(maps.attributes, map {}::map(varchar, varchar[])) as attributes,
+        coalesce(maps.metrics, map {}::map(varchar, double)) as metrics,
         -- With a user behind it, the user's are shown.
         case when endpoints.user_id is null then maps.user_attributes end as user_attributes,
         endpoints.endpoint_key is null as is_deleted
@@ -331,7 +331,7 @@ endpoints_claimed as (
     select states.* replace ('INACTIVE' as endpoint_status), false as is_deleted
     from staging.endpoint_states as states
     semi join claims using (app_id, channel_type, address)
-    anti join last_lives using (app_id, endpoint_key)
+    anti join last_lives on states.app_id = last_lives.app_id and states.endpoint_key = last_lives.endpoint_key
     -- The others are as they were.
     where states.kind = 'endpoint' and states.endpoint_status = 'ACTIVE'
 ),

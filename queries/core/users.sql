@@ -2,7 +2,7 @@
 select
     app_id,
     user_id,
-    any_value(user_attributes) as user_attributes,
+    arg_max(user_attributes, updated_at) as user_attributes,
     count(*) as endpoint_count,
     count(*) filter (where endpoint_status = 'ACTIVE') as active_endpoint_count,
     min(creation_date) as created_at,

@@ -103,17 +103,21 @@ opened as (
     group by all
 ),
 
-hours as (
+-- On the endpoint's own clock; the app's where nobody knows that, or it names no zone: DuckDB refuses one that it does not know.
+clocks as (
     select
         sessions.app_id,
         sessions.session_date,
-        -- The endpoint's own clock; the app's where nobody knows that, or it names no zone: DuckDB refuses one that it does not know.
-        strftime(timezone(coalesce(zones.name, settings.app_zones[sessions.app_id], settings.report_zone), sessions.started_at), '%u %H') as part,
-        count(*) as sessions
+        timezone(coalesce(zones.name, settings.app_zones[sessions.app_id], settings.report_zone), sessions.started_at) as started_at
     from sessions
     left join core.endpoints as endpoints on sessions.app_id = endpoints.app_id and lower(sessions.endpoint_id) = lower(endpoints.endpoint_id)
     left join pg_timezone_names() as zones on endpoints.timezone = zones.name
     cross join settings
+),
+
+hours as (
+    select app_id, session_date, isodow(started_at) || ' ' || lpad(hour(started_at)::varchar, 2, '0') as part, count(*) as sessions
+    from clocks
     group by all
 ),
 
