@@ -3,11 +3,11 @@
 The locks say all: name, version and hash of whatever is installed. What ships is `required`; what only builds, tests or measures is `excluded`.
 """
 
+import argparse
 import base64
 import datetime as dt
 import json
 import re
-import sys
 import tomllib
 import urllib.parse
 import uuid
@@ -107,7 +107,9 @@ def _go_modules() -> Iterator[Component]:
 
 def main() -> None:
     """Write the document, and say how much is in it."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
+    parser = argparse.ArgumentParser(prog="python -m pipeline.pages.sbom", description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=FILE, help=f"where it is written; {FILE} unless given")
+    file = parser.parse_args().file
     file.parent.mkdir(parents=True, exist_ok=True)
     document = build_sbom()
     file.write_text(json.dumps(document, indent=1) + "\n")

@@ -29,6 +29,12 @@ class Trend:
     def __exit__(self, *_: object) -> None:
         self._thread.stop()
 
+    @property
+    def bytes_by_quarter(self) -> list[int]:
+        """The median of memory in each quarter of the time: whether it grows to the end, or to what it needs."""
+        length = max(len(self.anon_bytes) // 4, 1)
+        return [round(statistics.median(self.anon_bytes[start : start + length])) for start in range(0, 4 * length, length)]
+
     def slopes_per_min(self, warm_up: float) -> tuple[float, float]:
         """Bytes and descriptors a minute, by least squares, without the first share `warm_up` of the time."""
         first = int(len(self.at_mins) * warm_up)
