@@ -1,7 +1,7 @@
 """Checks as `headwater check` and maintenance run them: severities, names, a check that fails in itself, rounds by the clock, metrics."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from pipeline.ask.checks import CheckResult, State, choose_checks, list_checks, run_check
 from pipeline.ask.reader import Reader, open_empty_reader
+from pipeline.ask.views import View
 from pipeline.config import load_settings
 from pipeline.maintenance.check_metrics import CheckMetrics
 from pipeline.maintenance.check_service import FIRST_SECS, CheckService, build_check_service
@@ -30,14 +31,24 @@ def lake(**wrong: str) -> Reader:
     return reader
 
 
+def named(*names: str) -> list[View]:
+    return [check for check in list_checks(library().views) if check.name in names]
+
+
 class Rig:
     """A service of three checks with a clock and a lake of the test."""
 
-    def __init__(self, open_lake: Callable[[], Reader], secs: float = 3600) -> None:
+    def __init__(
+        self,
+        open_lake: Callable[[], Reader],
+        secs: float = 3600,
+        checks: Sequence[View] | None = None,
+        left_out: Mapping[str, str] | None = None,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.now = 1000.0
-        checks = [check for check in list_checks(library().views) if check.name in (A, B, C)]
-        self.service = CheckService(checks, secs, CheckMetrics(self.registry), open_lake, lambda: self.now)
+        checks = named(A, B, C) if checks is None else checks
+        self.service = CheckService(checks, secs, CheckMetrics(self.registry), open_lake, lambda: self.now, left_out or {})
 
     def run(self) -> list[CheckResult]:
         found = []
@@ -133,16 +144,7 @@ def test_no_checks_run_when_they_are_off_or_the_process_ends() -> None:
 
 
 def test_a_check_of_ones_own_that_cannot_be_used_is_counted_as_not_run_and_the_others_run() -> None:
-    rig = Rig(lake)
-    rig.service = CheckService(
-        [check for check in list_checks(library().views) if check.name in (A, B)],
-        3600,
-        CheckMetrics(registry := CollectorRegistry()),
-        lake,
-        lambda: rig.now,
-        left_out={"checks.assert_mine": "mine.sql is no select", "kpis.mine": "neither is this"},
-    )
-    rig.registry = registry
+    rig = Rig(lake, checks=named(A, B), left_out={"checks.assert_mine": "mine.sql is no select", "kpis.mine": "neither is this"})
     assert rig.value("failures_total", "checks.assert_mine") == 0
     rig.now += FIRST_SECS
     assert [result.name for result in rig.run()] == [A, B]
@@ -151,16 +153,7 @@ def test_a_check_of_ones_own_that_cannot_be_used_is_counted_as_not_run_and_the_o
 
 
 def test_a_check_whose_file_went_after_the_start_is_counted_as_not_run() -> None:
-    rig = Rig(lake)
-    mine = replace(next(check for check in list_checks(library().views) if check.name == A), name="checks.assert_mine")
-    rig.service = CheckService(
-        [mine, *(check for check in list_checks(library().views) if check.name == B)],
-        3600,
-        CheckMetrics(registry := CollectorRegistry()),
-        lake,
-        lambda: rig.now,
-    )
-    rig.registry = registry
+    rig = Rig(lake, checks=[replace(named(A)[0], name="checks.assert_mine"), *named(B)])
     rig.now += FIRST_SECS
     assert [result.name for result in rig.run()] == [B]
     assert rig.value("failures_total", "checks.assert_mine") == 1

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from sqlglot import exp
+from sqlglot.schema import MappingSchema
 
 from pipeline.ask.reader import open_empty_reader
 from pipeline.config import Settings, load_settings
@@ -42,12 +44,20 @@ def landed() -> Landed:
 @functools.cache
 def columns() -> plain.Columns:
     with open_empty_reader(week_settings()) as reader:
-        return columns_read(reader)[0]
+        return columns_read(reader, reader.views)[0]
+
+
+@functools.cache
+def schema() -> MappingSchema:
+    return schema_of(columns())
+
+
+def plain_tree(sql: str) -> exp.Expr:
+    return to_plain(sql, {macro.name: macro for macro in library().macros}, schema())
 
 
 def as_plain(sql: str) -> str:
-    macros = {macro.name: macro for macro in library().macros}
-    return to_plain(sql, macros, schema_of(columns())).sql(dialect="duckdb")
+    return plain_tree(sql).sql(dialect="duckdb")
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from sqlglot.optimizer.qualify import qualify
 
 from pipeline.ask.reader import open_empty_reader
 from pipeline.config import load_settings
-from pipeline.dialects.engines import Engine, spell
-from pipeline.dialects.plain import schema_of, to_plain
+from pipeline.dialects.engine import Engine
+from pipeline.dialects.engine_words import spell
+from pipeline.dialects.plain import schema_of
 from pipeline.dialects.script import translate_views
 from pipeline.dialects.untranslatable import UntranslatableError
 from tests.conftest import headwater
 from tests.lake_rows import library
-from tests.test_dialect_plain import columns
+from tests.test_dialect_plain import columns, plain_tree
 
 # What other engines cannot say, and why.
 LEFT_OUT = {
@@ -61,9 +62,7 @@ def _read_by_macros(names: tuple[str, ...]) -> set[str]:
 
 
 def said(sql: str, engine: Engine) -> str:
-    macros = {macro.name: macro for macro in library().macros}
-    tree = spell(to_plain(sql, macros, schema_of(columns())), engine)
-    return tree.sql(dialect=engine.value, unsupported_level=sqlglot.ErrorLevel.RAISE)
+    return spell(plain_tree(sql), engine).sql(dialect=engine.value, unsupported_level=sqlglot.ErrorLevel.RAISE)
 
 
 # By what sqlglot alone makes of them: an option that is lost, a moment for a number, an error for null, null for a number.

@@ -15,6 +15,7 @@ from pipeline.ask.reader import Reader, open_empty_reader
 from pipeline.ask.sql_tree import RefusedError
 from pipeline.commands.views import app
 from pipeline.config import load_settings
+from tests.query_folder import write_queries
 
 GOOD = {
     "staging/events.sql": "-- One row per event.\nselect day_of(event_timestamp) as day from lake.events",
@@ -33,10 +34,7 @@ select day, words as words, within as within from days where day >= is_day(from_
 
 def load(folder: Path, **changed: str) -> Library:
     """The library of these files; `changed` files by name with __ for /."""
-    for name, text in (GOOD | {f"{name.replace('__', '/')}.sql": text for name, text in changed.items()}).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return load_library(folder)
+    return load_library(write_queries(folder, GOOD | {f"{name.replace('__', '/')}.sql": text for name, text in changed.items()}))
 
 
 @pytest.fixture
@@ -159,9 +157,7 @@ class TestAsked:
         files["macros/days_from.sql"] = files["macros/days_from.sql"].replace(
             "core.days", "(select activity_date as day from core.endpoint_days)"
         )
-        for name, text in files.items():
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).write_text(text)
+        write_queries(tmp_path, files)
         monkeypatch.setattr("pipeline.ask.reader.load_library", lambda own: load_library(tmp_path, own))
         with open_empty_reader(load_settings()) as reader:
             yield reader

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from pipeline.ask.library import load_library
 from pipeline.ask.reader import QueryError, Reader, open_empty_reader
 from pipeline.ask.sql_tree import RefusedError
 from pipeline.config import Settings, load_settings
-from pipeline.dialects.engines import Engine
+from pipeline.dialects.engine import Engine
 from pipeline.dialects.script import translate_views, write_script
 from pipeline.doctor.check import Case
 from pipeline.doctor.finding import State
@@ -23,6 +22,7 @@ from pipeline.pages.site.catalog import build_catalog
 from schemas.errors import UsageError
 from tests.conftest import headwater
 from tests.lake_rows import at, library, purchase, write_lake
+from tests.query_folder import write_queries
 
 OWN = {
     "kpis/big_baskets.sql": "-- One row per app_id of purchases over 100.\nselect app_id, sum(doubled(revenue)) as revenue from core.purchases where revenue > 100 group by all",
@@ -31,16 +31,9 @@ OWN = {
 }
 
 
-def write(folder: Path, files: Mapping[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
 def left_out(folder: Path, **files: str) -> dict[str, str]:
     """Reasons by name with these files beside OWN, all of which is there; in their names __ stands for /."""
-    found = load_library(own=write(folder, OWN | {f"{name.replace('__', '/')}.sql": text for name, text in files.items()}))
+    found = load_library(own=write_queries(folder, OWN | {f"{name.replace('__', '/')}.sql": text for name, text in files.items()}))
     ours = library().definitions
     assert {name: found.definitions[name].sql for name in ours} == {name: one.sql for name, one in ours.items()}
     assert {"kpis.big_baskets", "doubled", "checks.assert_no_basket_is_huge"} == set(found.definitions) - set(ours) - {"kpis.good"}
@@ -123,7 +116,7 @@ MISFITS = {
 
 
 def test_a_view_that_does_not_fit_its_columns_fails_alone(tmp_path: Path) -> None:
-    write(tmp_path, OWN | MISFITS | {"kpis/bad.sql": "select 1"})
+    write_queries(tmp_path, OWN | MISFITS | {"kpis/bad.sql": "select 1"})
     with own_reader(tmp_path) as reader:
         assert reader.rows("select * from kpis.big_baskets") == []
         with reader.ask("select * from kpis.big_baskets") as answer:
@@ -154,16 +147,16 @@ def test_the_doctor_names_each_file_that_is_wrong(tmp_path: Path) -> None:
         return {one.subject: one.state for one in check_own_queries(Case(load_settings(queries_folder=folder)))}
 
     assert states(None) == {"queries of one's own": State.OK}
-    assert states(write(tmp_path / "good", OWN)) == {"queries of one's own": State.OK}
+    assert states(write_queries(tmp_path / "good", OWN)) == {"queries of one's own": State.OK}
     bad = OWN | MISFITS | {"kpis/bad.sql": "select 1"}
     wrong = ("kpis.bad", "kpis.misfit", "misfit_of")
-    assert states(write(tmp_path / "bad", bad)) == dict.fromkeys(wrong, State.BROKEN)
+    assert states(write_queries(tmp_path / "bad", bad)) == dict.fromkeys(wrong, State.BROKEN)
     assert states(tmp_path / "none") == {"queries of one's own": State.BROKEN}
 
 
 def test_commands_take_views_and_checks_of_ones_own(settings: Settings, tmp_path: Path) -> None:
     write_lake(settings, "events", [purchase(150, 2), purchase(2000), purchase(3, event_timestamp=at(5))])
-    folder = str(write(tmp_path / "own", OWN))
+    folder = str(write_queries(tmp_path / "own", OWN))
     asked = headwater(settings, "sql", "from kpis.big_baskets", "--json", queries_folder=folder)
     assert json.loads(asked.stdout) == [{"app_id": "shop", "revenue": 4600.0}]
     listed = headwater(settings, "views", queries_folder=folder)
@@ -173,7 +166,7 @@ def test_commands_take_views_and_checks_of_ones_own(settings: Settings, tmp_path
     assert checked.returncode == 1
     (result,) = json.loads(checked.stdout)["checks"]
     assert (result["state"], result["row_count"]) == ("fail", 1)
-    write(tmp_path / "own", {"checks/assert_bad.sql": "select 1"})
+    write_queries(tmp_path / "own", {"checks/assert_bad.sql": "select 1"})
     everything = headwater(settings, "check", "--json", queries_folder=folder)
     found = {one["check"]: one["state"] for one in json.loads(everything.stdout)["checks"]}
     assert found["checks.assert_bad"] == "error"

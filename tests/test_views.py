@@ -1,7 +1,6 @@
 """The views and macros are read, held to the layers, ordered and created; each rule with a file that breaks it."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -13,6 +12,7 @@ from pipeline.ask.library import create_all, load_library
 from pipeline.ask.reader import open_empty_reader
 from pipeline.config import load_settings
 from schemas.tables import load_table
+from tests.query_folder import write_queries
 
 GOOD = {
     "staging/events.sql": "-- One row per event.\nselect * from lake.events",
@@ -24,17 +24,10 @@ GOOD = {
 }
 
 
-def write(folder: Path, files: Mapping[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
 def load(folder: Path, **changed: str) -> list[str]:
     """Names in order; `changed` files by name with __ for /."""
     files = GOOD | {f"{name.replace('__', '/')}.sql": text for name, text in changed.items()}
-    return list(load_library(write(folder, files)).definitions)
+    return list(load_library(write_queries(folder, files)).definitions)
 
 
 def test_each_view_stands_after_those_it_reads(tmp_path: Path) -> None:
@@ -108,7 +101,7 @@ def test_file_that_is_not_one_select_with_its_grain_is_refused(tmp_path: Path, t
 
 
 def test_view_that_does_not_fit_what_it_reads_is_named_with_duckdbs_hint(tmp_path: Path) -> None:
-    folder = write(tmp_path, {"staging/x.sql": "-- One row per event.\nselect evnt_id from lake.events"})
+    folder = write_queries(tmp_path, {"staging/x.sql": "-- One row per event.\nselect evnt_id from lake.events"})
     with duckdb.connect() as con:
         con.execute("create schema lake; create table lake.events(event_id text)")
         with pytest.raises(ViewError, match=r"(?s)x\.sql does not fit .*event_id"):

@@ -23,7 +23,8 @@ from schemas.errors import UsageError
 from tests.browsers import list_errors
 from tests.conftest import headwater
 from tests.lake_rows import library
-from tests.test_own_queries import OWN, write
+from tests.query_folder import write_queries
+from tests.test_own_queries import OWN
 
 
 @functools.cache
@@ -114,7 +115,7 @@ def test_ones_own_queries_are_on_the_site_with_their_meanings(tmp_path: Path) ->
         "README.md": "### `kpis.big_baskets`\n\n| column | is |\n| --- | --- |\n| `revenue` | <b>twice</b> what was paid |\n",
         "exposures.yml": "exposures:\n  - {name: Monday's mail, owner: sales, what: the <b>week</b>, reads: [kpis.big_baskets]}\n",
     }
-    folder = write(tmp_path, own)
+    folder = write_queries(tmp_path, own)
     with open_empty_reader(load_settings(queries_folder=folder)) as reader:
         found = render_site(build_catalog(reader, folder))
     # What people write is text, and no markup.
@@ -134,7 +135,7 @@ def test_ones_own_queries_are_on_the_site_with_their_meanings(tmp_path: Path) ->
 
 @pytest.mark.parametrize("text", ["", "exposures: [{name: x}]", "exposures: 3", "a: [", "- x"])
 def test_exposures_of_ones_own_that_cannot_be_read_are_an_error(tmp_path: Path, text: str) -> None:
-    folder = write(tmp_path, OWN | {"exposures.yml": text})
+    folder = write_queries(tmp_path, OWN | {"exposures.yml": text})
     with (
         open_empty_reader(load_settings(queries_folder=folder)) as reader,
         pytest.raises(UsageError, match=r"exposures.yml cannot be read .*; expected exposures, a list"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pipeline.ask.layers import CHECK_PREFIX
 from pipeline.ask.nearest import hint
 from pipeline.ask.reader import Reader
 from pipeline.ask.sql_checker import NO_REASONS
@@ -13,7 +14,7 @@ from pipeline.ask.views import Severity, View
 from schemas.errors import HeadwaterError, UsageError
 
 ROWS_KEPT = 20
-PREFIX = "checks.assert_"
+PREFIX = f"checks.{CHECK_PREFIX}"
 
 
 class State(StrEnum):
@@ -94,7 +95,7 @@ def choose_checks(views: Sequence[View], wanted: Sequence[str], left_out: Mappin
     names = [view.name for view in list_checks(views)]
     chosen = set()
     for text in wanted:
-        name = PREFIX + text.removeprefix("checks.").removeprefix("assert_")
+        name = PREFIX + text.removeprefix("checks.").removeprefix(CHECK_PREFIX)
         if name in left_out:
             raise UsageError(f"Check '{text}' is left out: {left_out[name]}")
         if name not in names:

@@ -11,6 +11,8 @@ FOLDER = Path(__file__).parent.parent.parent / "queries"
 LAYERS = {"staging": 0, "core": 1, "macros": 2, "kpis": 3, "segments": 3, "checks": 4}
 MACROS = "macros"
 VIEW_LAYERS = tuple(layer for layer in LAYERS if layer != MACROS)
+# How files of checks/ are called.
+CHECK_PREFIX = "assert_"
 LAKE = "lake"
 SETTINGS = "settings"
 

@@ -2,16 +2,15 @@
 
 import graphlib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
-from pipeline.ask.layers import LAYERS, MACROS, ViewError
-from pipeline.ask.query_files import Definition, QueryFile, check_uses, list_files, load_file, names_used, put_in_order
+from pipeline.ask.layers import CHECK_PREFIX, LAYERS, MACROS, ViewError
+from pipeline.ask.query_files import Definition, QueryFile, check_uses, list_files, load_file, put_in_order
 from schemas.errors import UsageError
 
-CHECK_PREFIX = "assert_"
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -45,10 +44,15 @@ def add_own(
         except ViewError as error:
             left_out[file.name] = str(error)
     # Whoever names what is left out is left out too, so it is looked at until nothing more is.
-    while wrong := dict(_find_wrong(own, ours, left_out)):
+    while True:
+        wrong = _find_wrong(own, ours, left_out)
+        if not wrong:
+            try:
+                return put_in_order({**ours, **own}), left_out
+            except graphlib.CycleError as error:
+                wrong = _explain_circle(own, list(reversed(error.args[1])))
         left_out |= wrong
         own = {name: one for name, one in own.items() if name not in wrong}
-    return put_in_order({**ours, **own}), left_out
 
 
 def _strays(folder: Path) -> Iterator[tuple[str, str]]:
@@ -73,25 +77,21 @@ def _check_name(file: QueryFile, ours: Mapping[str, Definition], taken: Collecti
         raise ViewError(f"{file.path} is no name of a check; expected {file.path.with_stem(CHECK_PREFIX + file.path.stem).name}.")
 
 
-def _find_wrong(own: Mapping[str, Definition], ours: Mapping[str, Definition], left_out: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _find_wrong(own: Mapping[str, Definition], ours: Mapping[str, Definition], left_out: Mapping[str, str]) -> dict[str, str]:
+    """The first that names what it may not, or what is left out, with the reason; empty when there is none."""
     known = {**ours, **own}
     for name, one in own.items():
         missing = [used for used in (*one.reads, *one.calls) if used in left_out and used not in known]
+        if missing:
+            return {name: f"{one.path} names {', '.join(missing)}, which is left out itself."}
         try:
-            if missing:
-                raise ViewError(f"{one.path} names {', '.join(missing)}, which is left out itself.")
             check_uses(one, known)
         except ViewError as error:
-            yield name, str(error)
-            return
-    yield from _find_circle(own)
+            return {name: str(error)}
+    return {}
 
 
-def _find_circle(own: Mapping[str, Definition]) -> Iterator[tuple[str, str]]:
-    """Files that read each other in a circle; ours read none of one's own."""
-    try:
-        graphlib.TopologicalSorter({name: [used for used in names_used(one, own) if used in own] for name, one in own.items()}).prepare()
-    except graphlib.CycleError as error:
-        circle = list(reversed(error.args[1]))
-        for name in set(circle):
-            yield name, f"{own[name].path} reads itself in a circle: {' -> '.join(circle)}. Move what they share into a view of its own."
+def _explain_circle(own: Mapping[str, Definition], circle: Sequence[str]) -> dict[str, str]:
+    """Of each file of a circle; ours read none of one's own, and are in none."""
+    way = " -> ".join(circle)
+    return {name: f"{own[name].path} reads itself in a circle: {way}. Move what they share into a view of its own." for name in circle}

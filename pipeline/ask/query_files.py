@@ -32,10 +32,9 @@ def list_files(folder: Path) -> Iterator[QueryFile]:
 def load_file(parser: duckdb.DuckDBPyConnection, file: QueryFile, macros: Collection[str]) -> Definition:
     """Read one; `macros` are the names of all there are. Raises ViewError when it cannot be read, or is not what its folder holds."""
     try:
-        file.path.read_text(encoding="utf-8")
+        return load_macro(parser, file.path, macros) if file.layer == MACROS else load_view(parser, file.path, file.layer, macros)
     except (OSError, UnicodeDecodeError) as error:
         raise ViewError(f"{file.path} cannot be read ({error}); expected a file of SQL in UTF-8.") from None
-    return load_macro(parser, file.path, macros) if file.layer == MACROS else load_view(parser, file.path, file.layer, macros)
 
 
 def check_uses(one: Definition, known: Mapping[str, Definition]) -> None:

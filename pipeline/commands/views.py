@@ -14,7 +14,7 @@ from pipeline.ask.query_files import Definition
 from pipeline.ask.reader import Reader, open_empty_reader
 from pipeline.ask.views import View
 from pipeline.config import load_settings
-from pipeline.dialects.engines import Engine
+from pipeline.dialects.engine import Engine
 from pipeline.report import print_json, print_rows
 from schemas.errors import UsageError
 
@@ -163,7 +163,7 @@ def _translate(reader: Reader, one: Definition, engine: Engine) -> str:
 
     if not isinstance(one, View):
         raise UsageError(f"'{one.name}' is a macro; other engines have none. Views that call it are printed with what it stands for.")
-    said = next(each for each in translate_views(reader, engine) if each.view.name == one.name)
+    said = translate_views(reader, engine, one.name)[-1]
     if said.sql is None:
         raise UsageError(f"View '{one.name}' cannot be said for {engine}: {said.reason}.")
     return said.sql

@@ -14,7 +14,8 @@ from pipeline.ask.reader import Reader
 from pipeline.ask.settings_view import settings_view_sql
 from pipeline.ask.views import View
 from pipeline.config import Settings
-from pipeline.dialects.engines import Engine, spell
+from pipeline.dialects.engine import Engine
+from pipeline.dialects.engine_words import spell
 from pipeline.dialects.plain import Columns, schema_of, to_plain
 from pipeline.dialects.plain_forms import MAIN, SETTINGS, name_functions
 from pipeline.dialects.rules_of_both import ZONES
@@ -43,14 +44,15 @@ class Translation:
     reason: str | None
 
 
-def translate_views(reader: Reader, engine: Engine) -> list[Translation]:
-    """All views of the library, each after those that it reads. A view that reads an untranslatable one is none either."""
+def translate_views(reader: Reader, engine: Engine, name: str = "") -> list[Translation]:
+    """All views of the library, or one and what it stands on, each after those that it reads. A view that reads an untranslatable one is none either."""
     library = reader.library
-    columns, broken = columns_read(reader)
+    views = [one for one in library.needed_by([name]) if isinstance(one, View)] if name else library.views
+    columns, broken = columns_read(reader, views)
     schema = schema_of(columns)
     macros = {macro.name: macro for macro in library.macros}
     found: dict[str, Translation] = {}
-    for view in library.views:
+    for view in views:
         missing = [name for name in view.reads if name in found and found[name].sql is None]
         try:
             if view.name in broken:
@@ -98,10 +100,10 @@ def _settings(settings: Settings, engine: Engine) -> str:
     return _write(spell(name_functions(sqlglot.parse_one(settings_view_sql(settings), read="duckdb").expression), engine), engine)
 
 
-def columns_read(reader: Reader) -> tuple[Columns, dict[str, str]]:
-    """The columns of all that views read, and of each view that cannot be created, one's own, why not."""
+def columns_read(reader: Reader, views: Sequence[View]) -> tuple[Columns, dict[str, str]]:
+    """The columns of these views and of all that they read, and of each that cannot be created, one's own, why not."""
     columns, broken = {f"{MAIN}.{ZONES}": {"name": "VARCHAR"}}, {}
-    for name in (*(f"{LAKE}.{table}" for table in TABLES), f"{MAIN}.{SETTINGS}", *(view.name for view in reader.library.views)):
+    for name in (*(f"{LAKE}.{table}" for table in TABLES), f"{MAIN}.{SETTINGS}", *(view.name for view in views)):
         try:
             columns[name] = dict(reader.columns(name))
         except ViewError as error:

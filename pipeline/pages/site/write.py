@@ -20,7 +20,7 @@ from schemas.errors import UsageError
 _WRITTEN = "pages.txt"
 TEMPLATES = Path(__file__).parent / "templates"
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
-# The picture of everything leaves out what nothing stands on: checks are twice as many as all else together.
+# The picture of everything leaves out checks, on which nothing stands, and macros: they are more than all else together.
 _PICTURED = tuple(layer for layer in LAYERS if layer not in ("checks", MACROS))
 
 

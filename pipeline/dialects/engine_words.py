@@ -2,23 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from sqlglot import exp
 
+from pipeline.dialects.engine import Engine
 from pipeline.dialects.rewrite import Rule, rewrite
 from pipeline.dialects.rules_of_both import RULES_OF_BOTH, SAME_IN_ALL
 from pipeline.dialects.spark_rules import SPARK_ALONE, SPARK_FUNCTIONS, SPARK_RULES, refuse_late_lists
 from pipeline.dialects.trino_rules import TRINO_ALONE, TRINO_FUNCTIONS, TRINO_RULES, unnest_entries
 from pipeline.dialects.untranslatable import UntranslatableError
-
-
-class Engine(StrEnum):
-    """An engine that reads the lake's tables; the names are sqlglot's."""
-
-    SPARK = "spark"
-    TRINO = "trino"
-    ATHENA = "athena"
 
 
 @dataclass(frozen=True)
